@@ -1,0 +1,206 @@
+"""event_monitor: receive status page webhooks, print each incident update once, and answer who asks.
+
+Start reading here: the app and its routes, then the command line. One value flows, from a sender's payload
+(monitor/statuspage.py) through the history (monitor/history.py) to the outputs, of which stdout is the first.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()  # first of all: what is imported below must find the cooperative socket, select and time
+
+import argparse
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, NoReturn
+
+from flask import Flask, Response, json, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from monitor import query, settings, statuspage
+from monitor.history import History, MemoryHistory
+from monitor.incident import document
+from monitor.payload import NotAnUpdate, UnknownShape
+from monitor.printer import Printer, log_to_stderr
+from monitor.server import serve
+from monitor.update import Update, lines
+from monitor.web import LARGEST_BODY, App, Prepared, excerpt, receive, require, where
+
+__version__ = "1.0.0"
+
+LARGEST_ANSWER = 1024 * 1024  # a page of /incidents ends early here, with a cursor for the rest
+
+log = logging.getLogger("event_monitor")
+Answer = Response | tuple[Response, int]
+
+
+def create_app(given: Mapping[str, object] | None = None) -> Flask:
+    """Return the app with these settings (names without MONITOR_), or with the environment's; raise BadSetting."""
+    app = App("event_monitor", static_folder=None)
+    app.config.update(settings.from_environment() if given is None else settings.checked(given))
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    # A sender takes a redirect for a failure, so no address answers with one.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
+
+    stdout = Printer("stdout", sys.__stdout__.fileno() if sys.__stdout__ else None, log.warning)
+    monitor = Monitor(app.config, MemoryHistory(), stdout)
+    app.extensions["monitor"] = monitor
+    app.post("/webhook/statuspage")(monitor.webhook_statuspage)
+    app.get("/health")(monitor.health)
+    app.get("/ready")(monitor.ready)
+    app.get("/incidents")(monitor.incidents)
+    app.register_error_handler(UnknownShape, monitor.ignore)
+    for kind in (NotAnUpdate, query.BadQuery, HTTPException):
+        app.register_error_handler(kind, monitor.refuse)
+    app.register_error_handler(Exception, _fail)
+    return app
+
+
+class Monitor:
+    """The routes, and what they work with: the history, the outputs, and the count of what was received."""
+
+    def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
+        self.history, self.stdout = history, stdout
+        self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
+        self.received: Counter[str] = Counter(accepted=0, duplicate=0, ignored=0, refused=0)
+        self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
+        self._accepted, self._duplicate = Prepared(status="accepted"), Prepared(status="duplicate")
+        self._started = monotonic()
+
+    def webhook_statuspage(self) -> Response:
+        require(self._webhook_token)
+        payload = receive()
+        page = request.args.get("page") if request.environ["QUERY_STRING"] else None
+        return self.take(statuspage.read(payload, page))
+
+    def take(self, update: Update) -> Response:
+        """Record an update and, if it is new, hand it to every output."""
+        if not self.history.add(update):
+            self.received["duplicate"] += 1
+            return self._duplicate
+        self.received["accepted"] += 1
+        for output in self.outputs:
+            try:
+                output(update)
+            except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
+                log.error("output failed: %s", where(error))
+        return self._accepted
+
+    def health(self) -> Response:
+        """Answer 200 while the process serves: hosts restart on anything else, and a restart mends no database."""
+        found = {"history": self.history.problem, "stdout": self.stdout.problem}
+        problems = {part: problem for part, problem in found.items() if problem}
+        return jsonify(
+            status="degraded" if problems else "ok",
+            problems=problems,
+            version=__version__,
+            uptime_seconds=int(monotonic() - self._started),
+            received=self.received,
+            stdout_dropped=self.stdout.dropped,
+        )
+
+    def ready(self) -> Answer:
+        problem = self.history.problem
+        return jsonify(ready=problem is None, problem=problem), 503 if problem else 200
+
+    def incidents(self) -> Response:
+        require(self._read_token)
+        asked = query.read(request.args.to_dict(flat=False))
+        found = self.history.incidents(asked)
+        if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+            return Response("".join([lines(incident.state) for incident in found]), mimetype="text/plain")
+        rows: list[str] = []
+        size = 0
+        while len(rows) < len(found) and size < LARGEST_ANSWER:
+            rows.append(json.dumps(document(found[len(rows)].state)))
+            size += len(rows[-1])
+        is_last = len(rows) == len(found) < asked.limit
+        next_cursor = None if is_last else query.cursor(found[len(rows) - 1].place)
+        answer = f'{{"incidents": [{", ".join(rows)}], "next_cursor": {json.dumps(next_cursor)}}}\n'
+        return Response(answer, mimetype="application/json")
+
+    def ignore(self, reason: UnknownShape) -> Answer:
+        """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
+        self.received["ignored"] += 1
+        log.warning("ignored: %s: %s", reason, excerpt(request.environ["event_monitor.body"]))
+        return jsonify(status="ignored", reason=str(reason)), 202
+
+    def refuse(self, error: HTTPException | ValueError) -> Answer:
+        """Answer what is wrong and where, in JSON; log it with what was sent, so that nothing vanishes."""
+        status, reason = 400, str(error)
+        if isinstance(error, HTTPException):
+            status, reason = error.code or 500, error.description or error.name
+        if status == RequestEntityTooLarge.code:
+            reason = f"the body is larger than {LARGEST_BODY} bytes"
+        self.received["refused"] += request.method == "POST"
+        asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
+        log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
+        response = jsonify(error=reason)
+        if request.method == "POST" and not body:
+            response.headers["Connection"] = "close"  # unread or broken: nobody knows where the next request begins
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response, status
+
+
+def _fail(error: Exception) -> Answer:
+    log.error("%s", where(error))
+    return jsonify(error="internal error; the log says more"), 500
+
+
+def main() -> int:
+    """Run the server until SIGTERM or Ctrl-C; return the exit code."""
+    arguments = _arguments()
+    app = _app_of_the_environment()
+    stderr = log_to_stderr()
+    try:
+        serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url))
+    except OSError as error:
+        log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, error.strerror)
+        stderr.drain(1)
+        return 1
+    app.extensions["monitor"].stdout.drain(1)
+    log.info("stopped")
+    stderr.drain(1)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="event_monitor.py",
+        description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
+        epilog=f"Settings, in the environment: {settings.names()}. README.md explains them.",
+    )
+    host, port = os.environ.get("MONITOR_HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
+    parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
+    parser.add_argument("--port", default=port, type=_port, help="port to listen on (PORT; %(default)s)")
+    parser.error = _exit_2  # type: ignore[method-assign]  # one line, without the usage
+    return parser.parse_args()
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and int(value) < 65536):
+        raise argparse.ArgumentTypeError(f"{value!a} is not a port from 0 to 65535")
+    return int(value)
+
+
+def _exit_2(message: str) -> NoReturn:
+    print(f"event_monitor: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _app_of_the_environment() -> Flask:
+    try:
+        return create_app()
+    except settings.BadSetting as problem:
+        _exit_2(str(problem))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+app = _app_of_the_environment()

@@ -1,0 +1,106 @@
+"""An incident is its newest update, with the whole story: fold updates into one, and give it out as JSON.
+
+The JSON is Statuspage's own shape and names: https://developer.statuspage.io/#tag/incidents
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from monitor.update import IncidentUpdate, Update, said_at
+
+MOST_INCIDENT_UPDATES = 1000
+
+ENDED = frozenset({"resolved", "postmortem", "completed"})
+
+
+def fold(incident: Update | None, update: Update) -> Update:
+    """Return the incident with one more of its updates, in whatever order they come.
+
+    The state is that of the newest update, the story every entry that any of them brought, newest first.
+    `created_at` stays what it was at first sight, so that an incident keeps its place in a listing.
+    """
+    entries = update.incident_updates
+    if not all(entry.time and entry.updated_at for entry in entries):
+        entries = tuple(_dated(entry, update.updated_at) for entry in entries)
+    if incident is None:
+        # The common case costs nothing: an incident's first update holds one entry.
+        return (
+            update
+            if len(entries) < 2 and entries is update.incident_updates
+            else replace(update, incident_updates=_story(entries))
+        )
+    newest = incident if update.updated_at < incident.updated_at else update
+    story = _story(incident.incident_updates + entries)
+    return replace(newest, created_at=incident.created_at, incident_updates=story)
+
+
+def is_open(incident: Update) -> bool:
+    """A component update is a change, neither open nor ended."""
+    return not incident.is_component_update and incident.status not in ENDED
+
+
+def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
+    """Give an entry without a time that of the update that brought it: the story is in the order of time."""
+    time = entry.time or updated_at
+    return replace(entry, created_at=entry.created_at or time, updated_at=entry.updated_at or time)
+
+
+def _story(entries: Iterable[IncidentUpdate]) -> tuple[IncidentUpdate, ...]:
+    """Return each entry once, as last edited; one without an id is told apart by what it says."""
+    story: dict[object, IncidentUpdate] = {}
+    for entry in entries:
+        identity = entry.id or (entry.status, entry.body)
+        known = story.get(identity)
+        if known is None or _edited(entry) > _edited(known):
+            story[identity] = entry
+    return tuple(sorted(story.values(), key=said_at, reverse=True)[:MOST_INCIDENT_UPDATES])
+
+
+def _edited(entry: IncidentUpdate) -> float:
+    return entry.updated_at.timestamp() if entry.updated_at else 0.0
+
+
+def document(incident: Update) -> dict[str, Any]:
+    """Return an incident as Statuspage's API gives it; one from a component update also says which change it was."""
+    served: dict[str, Any] = {
+        "id": incident.id,
+        "name": incident.name,
+        "status": incident.status,
+        "impact": incident.impact,
+        "created_at": _iso(incident.created_at),
+        "updated_at": _iso(incident.updated_at),
+        "resolved_at": _iso(incident.resolved_at),
+        "scheduled_for": _iso(incident.scheduled_for),
+        "scheduled_until": _iso(incident.scheduled_until),
+        "shortlink": incident.shortlink,
+        "page": {"id": incident.page_id, "name": incident.page},
+        "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
+        "incident_updates": [
+            {
+                "id": entry.id,
+                "status": entry.status,
+                "body": entry.body,
+                "created_at": _iso(entry.created_at),
+                "updated_at": _iso(entry.updated_at),
+                "display_at": _iso(entry.display_at),
+            }
+            for entry in incident.incident_updates
+        ],
+    }
+    if incident.is_component_update:
+        served["component_update"] = {
+            "id": incident.id,
+            "component_id": incident.components[0].id,
+            "old_status": incident.old_status,
+            "new_status": incident.status,
+            "created_at": _iso(incident.updated_at),
+        }
+    return served
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat(timespec="milliseconds")[:-6] + "Z" if instant else None

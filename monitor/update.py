@@ -1,0 +1,95 @@
+"""Update: the one value that flows, from a sender's payload to the histories and the outputs.
+
+Times are aware datetimes in UTC. Texts hold no NUL and no lone surrogate, so that every store takes
+them; they are otherwise as the provider wrote them, and `lines` is what may be shown in a terminal.
+Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.text import one_line, plain
+
+LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000
+
+Key = tuple[str, str, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of a page: `status` is Statuspage's word, such as major_outage."""
+
+    id: str | None
+    name: str
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentUpdate:
+    """One entry of an incident's story."""
+
+    id: str | None
+    status: str | None
+    body: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    display_at: datetime | None
+
+    @property
+    def time(self) -> datetime | None:
+        """When it was said: Statuspage sorts by display_at, which an editor may set."""
+        return self.display_at or self.created_at or self.updated_at
+
+
+def said_at(entry: IncidentUpdate) -> float:
+    """Return an entry's time for sorting, in seconds since 1970; one without a time is the oldest."""
+    return time.timestamp() if (time := entry.time) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one webhook said of one incident, maintenance or component.
+
+    `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words;
+    of a component update `status` is the component's new one, `old_status` the one before.
+    """
+
+    page_id: str
+    page: str
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    name: str
+    message: str
+    status: str | None = None
+    impact: str | None = None
+    resolved_at: datetime | None = None
+    scheduled_for: datetime | None = None
+    scheduled_until: datetime | None = None
+    shortlink: str | None = None
+    components: tuple[Component, ...] = ()
+    incident_updates: tuple[IncidentUpdate, ...] = ()
+    is_component_update: bool = False
+    old_status: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What makes two updates one: a tuple, as no separator is safe in a provider's ids."""
+        return (self.page_id, self.id, self.updated_at)
+
+
+def lines(update: Update) -> str:
+    """Return the two lines of an update, each ended by a newline, whatever a provider wrote."""
+    page = one_line(update.page, LONGEST_PAGE)
+    about = ", ".join([component.name for component in update.components]) or update.name
+    return (
+        f"[{str(update.updated_at)[:19]}] Product: {page} - {one_line(about, LONGEST_PRODUCT)}\n"
+        f"Status: {one_line(plain(update.message), LONGEST_MESSAGE)}\n"
+    )
+
+
+def in_words(status: str) -> str:
+    """Return a status as a sentence begins: `under_maintenance` -> `Under maintenance`."""
+    return status.replace("_", " ").capitalize()

@@ -1,0 +1,56 @@
+"""Start a server on a free port, its stdout in a file, and stop it."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable
+
+
+def command(name, port):
+    module = "tests.benchmarks.baselines"
+    gunicorn = [PYTHON, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--log-level", "error"]
+    quiet = ["--no-access-log", "--log-level", "error"]
+    return {
+        "event_monitor": [PYTHON, "event_monitor.py", "--port", str(port)],
+        "bare Flask view": [PYTHON, "-m", module, str(port)],
+        "gunicorn gthread": [*gunicorn, "-k", "gthread", "--threads", "8", f"{module}:conventional"],
+        "FastAPI": [PYTHON, "-m", "uvicorn", "--factory", f"{module}:fastapi_app", "--port", str(port), *quiet],
+    }[name]
+
+
+@contextmanager
+def running(name, **environment):
+    """Yield (base URL, process) of the named server once it answers /health."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command(name, port), cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, env=os.environ | environment
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(url + "/health")
+            yield url, process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def wait_for(url, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            return urlopen(url, timeout=5).read()
+        except (URLError, OSError):
+            time.sleep(0.005)
+    raise TimeoutError(url)

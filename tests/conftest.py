@@ -1,0 +1,139 @@
+"""Fixtures: a monitor as its users run it (a process, HTTP, stdout in a file), and payloads to post to it."""
+
+import copy
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parent.parent
+PAYLOADS = Path(__file__).parent / "payloads"
+
+
+def payload(name):
+    return json.loads((PAYLOADS / f"{name}.json").read_text())
+
+
+def incident(incident_id="i1", *, page=None, **fields):
+    """A small valid payload; fields replace those of its incident, and None takes one away."""
+    made = {
+        "page": copy.deepcopy(page) if page is not None else {"id": "p1", "name": "Fabrikam"},
+        "incident": {
+            "id": incident_id,
+            "name": "Sign-in errors",
+            "status": "investigating",
+            "impact": "minor",
+            "updated_at": "2026-06-01T08:00:00Z",
+            "components": [{"id": "c1", "name": "Sign-in", "status": "partial_outage"}],
+            "incident_updates": [{"id": f"{incident_id}-u1", "body": "Some people cannot sign in"}],
+        },
+    }
+    made["incident"].update(fields)
+    made["incident"] = {name: value for name, value in made["incident"].items() if value is not None}
+    return made
+
+
+def until(condition, seconds=5):
+    """Wait until condition() is true, and return what it gave; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (outcome := condition()):
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {condition}"
+        time.sleep(0.01)
+    return outcome
+
+
+class Monitor:
+    """A running event_monitor process."""
+
+    def __init__(self, directory, arguments=(), environment=None, stdout=None, preamble=""):
+        number = len(list(directory.iterdir()))
+        self.stdout_file, self.stderr_file = directory / f"stdout{number}", directory / f"stderr{number}"
+        command = [sys.executable, "event_monitor.py"]
+        if preamble:  # runs first, in the same process: a shorter deadline, say
+            command = [sys.executable, "-c", f"import sys, event_monitor\n{preamble}\nsys.exit(event_monitor.main())"]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MONITOR_", "PORT"))}
+        with self.stdout_file.open("wb") as out, self.stderr_file.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*command, "--port", "0", *arguments],
+                cwd=ROOT,
+                env=inherited | (environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout or out,
+                stderr=err,
+            )
+        self.url = until(lambda: self._url() or self.process.poll() is not None, 15)
+        assert isinstance(self.url, str), self.log()
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def _url(self):
+        match = re.search(r"listening on (\S+)", self.log())
+        return match and match[1]
+
+    def log(self):
+        return self.stderr_file.read_text()
+
+    def post(self, body, path="/webhook/statuspage", **keywords):
+        if isinstance(body, bytes | str):
+            headers = {"Content-Type": "application/json"} | keywords.pop("headers", {})
+            return requests.post(self.url + path, data=body, headers=headers, timeout=30, **keywords)
+        return requests.post(self.url + path, json=body, timeout=30, **keywords)
+
+    def get(self, path, **keywords):
+        return requests.get(self.url + path, timeout=30, **keywords)
+
+    def incidents(self, query=""):
+        answer = self.get(f"/incidents{query}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["incidents"]
+
+    def printed(self, blocks=None):
+        """What stdout holds, once that is so many two-line blocks, or once it stays the same for a while."""
+        if blocks is not None:
+            until(lambda: self.stdout_file.read_bytes().count(b"\n") >= 2 * blocks)
+        time.sleep(0.1)
+        return self.stdout_file.read_bytes().decode()
+
+    def stop(self, number=signal.SIGTERM, seconds=15):
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start monitors with `start(arguments=…, environment=…, stdout=…, preamble=…)`; all are stopped at the end."""
+    started = []
+
+    def begin(*arguments, **keywords):
+        monitor = Monitor(tmp_path, *arguments, **keywords)
+        started.append(monitor)
+        return monitor
+
+    yield begin
+    for monitor in started:
+        if monitor.process.poll() is None:
+            monitor.process.kill()
+            monitor.process.wait()
+
+
+@pytest.fixture
+def monitor(start):
+    """A monitor of this test's own, with the defaults."""
+    return start()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """One monitor for all tests that only post updates of their own to it and leave it as it was."""
+    running = Monitor(tmp_path_factory.mktemp("shared"))
+    yield running
+    assert running.stop() == 0
+    assert "Traceback" not in running.log()
