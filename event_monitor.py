@@ -23,7 +23,7 @@ from flask import Flask, Response, json, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from monitor import query, settings, statuspage
-from monitor.history import History, MemoryHistory
+from monitor.history import History, Unavailable
 from monitor.incident import document
 from monitor.payload import NotAnUpdate, UnknownShape
 from monitor.printer import Printer, log_to_stderr
@@ -44,17 +44,19 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     app = App("event_monitor", static_folder=None)
     app.config.update(settings.from_environment() if given is None else settings.checked(given))
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     # A sender takes a redirect for a failure, so no address answers with one.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
 
     stdout = Printer("stdout", sys.__stdout__.fileno() if sys.__stdout__ else None, log.warning)
-    monitor = Monitor(app.config, MemoryHistory(), stdout)
+    monitor = Monitor(app.config, settings.history(app.config), stdout)
     app.extensions["monitor"] = monitor
     app.post("/webhook/statuspage")(monitor.webhook_statuspage)
     app.get("/health")(monitor.health)
     app.get("/ready")(monitor.ready)
     app.get("/incidents")(monitor.incidents)
     app.register_error_handler(UnknownShape, monitor.ignore)
+    app.register_error_handler(Unavailable, monitor.ask_again)
     for kind in (NotAnUpdate, query.BadQuery, HTTPException):
         app.register_error_handler(kind, monitor.refuse)
     app.register_error_handler(Exception, _fail)
@@ -66,6 +68,7 @@ class Monitor:
 
     def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
         self.history, self.stdout = history, stdout
+        history.late = self.announce
         self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
         self.received: Counter[str] = Counter(accepted=0, duplicate=0, ignored=0, refused=0)
         self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
@@ -84,12 +87,16 @@ class Monitor:
             self.received["duplicate"] += 1
             return self._duplicate
         self.received["accepted"] += 1
+        self.announce(update)
+        return self._accepted
+
+    def announce(self, update: Update) -> None:
+        """Hand a new update to every output."""
         for output in self.outputs:
             try:
                 output(update)
             except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
                 log.error("output failed: %s", where(error))
-        return self._accepted
 
     def health(self) -> Response:
         """Answer 200 while the process serves: hosts restart on anything else, and a restart mends no database."""
@@ -130,6 +137,12 @@ class Monitor:
         log.warning("ignored: %s: %s", reason, excerpt(request.environ["event_monitor.body"]))
         return jsonify(status="ignored", reason=str(reason)), 202
 
+    def ask_again(self, reason: Unavailable) -> Answer:
+        """Answer 503, not logged: the history says once what fails."""
+        response = jsonify(error=f"cannot be recorded or read just now: {reason}")
+        response.headers["Retry-After"] = "5"
+        return response, 503
+
     def refuse(self, error: HTTPException | ValueError) -> Answer:
         """Answer what is wrong and where, in JSON; log it with what was sent, so that nothing vanishes."""
         status, reason = 400, str(error)
@@ -156,15 +169,19 @@ def _fail(error: Exception) -> Answer:
 def main() -> int:
     """Run the server until SIGTERM or Ctrl-C; return the exit code."""
     arguments = _arguments()
-    app = _app_of_the_environment()
     stderr = log_to_stderr()
+    app = _app_of_the_environment()
+    if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
+        log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
     try:
         serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url))
     except OSError as error:
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, error.strerror)
         stderr.drain(1)
         return 1
-    app.extensions["monitor"].stdout.drain(1)
+    monitor: Monitor = app.extensions["monitor"]
+    monitor.history.close()
+    monitor.stdout.drain(1)
     log.info("stopped")
     stderr.drain(1)
     return 0

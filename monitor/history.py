@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count, islice
 from typing import Protocol
 
@@ -27,22 +29,35 @@ class Incident:
     place: Place
 
 
+class Unavailable(Exception):
+    """The history cannot be written or read just now; the text says why. The sender shall send again."""
+
+
 class History(Protocol):
-    """What the routes need of a history; `problem` says why updates cannot be recorded just now, or is None."""
+    """What the routes need of a history.
+
+    `problem` says why updates cannot be recorded just now, or is None. `late` is called with an update that turned
+    out to be recorded, and new, after its sender was told to send it again.
+    """
 
     problem: str | None
+    late: Callable[[Update], None]
 
     def add(self, update: Update) -> bool:
-        """Record an update; return True once per key, False for one seen before."""
+        """Record an update; return True once per key, False for one seen before; raise Unavailable."""
 
     def incidents(self, query: Query) -> list[Incident]:
-        """Return at most `query.limit` incidents that match, newest first by created_at."""
+        """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
+
+    def close(self) -> None:
+        """Let go of what is open; nothing is added afterwards."""
 
 
 class MemoryHistory:
     """The newest keys and the newest incidents, bounded in number, the incidents also in the size of their texts."""
 
     problem: str | None = None
+    late: Callable[[Update], None]
 
     def __init__(
         self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_characters: int = 50_000_000
@@ -75,6 +90,9 @@ class MemoryHistory:
         found = (Incident(state, row[:2]) for state, row, _ in rows if query.matches(state))
         return list(islice(found, query.limit))
 
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
     def _record(self, update: Update) -> None:
         identity = (update.page_id, update.id)
         known = self._incidents.get(identity)
@@ -88,12 +106,27 @@ class MemoryHistory:
         else:
             state, row = fold(known[0], update), known[1]
             self._characters -= known[2]
-        size = len(state.name) + sum([len(entry.body or "") for entry in state.incident_updates])
-        size += sum([len(component.name) for component in state.components])
+        size = _size(state)
         self._characters += size
         self._incidents[identity] = state, row, size
 
 
 def place_of(state: Update, number: int) -> Place:
     """Return where an incident stands in a listing: by its created_at, then by the order of first sight."""
-    return int(state.created_at.timestamp() * 1_000_000), number
+    return microseconds(state.created_at), number
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
+    return round(instant.timestamp() * 1_000_000)
+
+
+def _size(state: Update) -> int:
+    """Return about how many characters an incident keeps, and something for every object."""
+    texts = (state.page, state.name, state.message, state.status, state.impact, state.shortlink)
+    size = 200 + sum([len(text) for text in (*texts, state.postmortem_body, state.old_status) if text])
+    for component in state.components:
+        size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
+    for entry in state.incident_updates:
+        size += 100 + len(entry.body or "") + len(entry.id or "") + len(entry.status or "")
+    return size

@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from monitor.update import IncidentUpdate, Update, said_at
+from monitor import payload
+from monitor.update import Component, IncidentUpdate, Update, said_at
 
 MOST_INCIDENT_UPDATES = 1000
 
+TIMES = ("created_at", "updated_at", "resolved_at", "scheduled_for", "scheduled_until")
 ENDED = frozenset({"resolved", "postmortem", "completed"})
 
 
@@ -24,7 +26,7 @@ def fold(incident: Update | None, update: Update) -> Update:
     `created_at` stays what it was at first sight, so that an incident keeps its place in a listing.
     """
     entries = update.incident_updates
-    if not all(entry.time and entry.updated_at for entry in entries):
+    if not all(entry.updated_at for entry in entries):
         entries = tuple(_dated(entry, update.updated_at) for entry in entries)
     if incident is None:
         # The common case costs nothing: an incident's first update holds one entry.
@@ -45,15 +47,14 @@ def is_open(incident: Update) -> bool:
 
 def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
     """Give an entry without a time that of the update that brought it: the story is in the order of time."""
-    time = entry.time or updated_at
-    return replace(entry, created_at=entry.created_at or time, updated_at=entry.updated_at or time)
+    return replace(entry, updated_at=entry.updated_at or entry.time or updated_at)
 
 
 def _story(entries: Iterable[IncidentUpdate]) -> tuple[IncidentUpdate, ...]:
-    """Return each entry once, as last edited; one without an id is told apart by what it says."""
+    """Return each entry once, as last edited; one without an id is told apart by what it says and when."""
     story: dict[object, IncidentUpdate] = {}
     for entry in entries:
-        identity = entry.id or (entry.status, entry.body)
+        identity = entry.id or (entry.status, entry.body, entry.display_at or entry.created_at)
         known = story.get(identity)
         if known is None or _edited(entry) > _edited(known):
             story[identity] = entry
@@ -71,12 +72,9 @@ def document(incident: Update) -> dict[str, Any]:
         "name": incident.name,
         "status": incident.status,
         "impact": incident.impact,
-        "created_at": _iso(incident.created_at),
-        "updated_at": _iso(incident.updated_at),
-        "resolved_at": _iso(incident.resolved_at),
-        "scheduled_for": _iso(incident.scheduled_for),
-        "scheduled_until": _iso(incident.scheduled_until),
+        **{name: _iso(getattr(incident, name)) for name in TIMES},
         "shortlink": incident.shortlink,
+        "postmortem_body": incident.postmortem_body,
         "page": {"id": incident.page_id, "name": incident.page},
         "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
         "incident_updates": [
@@ -102,5 +100,31 @@ def document(incident: Update) -> dict[str, Any]:
     return served
 
 
+def restore(served: dict[str, Any]) -> Update:
+    """Return the incident of a document that also holds its `message`: the inverse of `document`."""
+    change = served.get("component_update")
+    times: dict[str, Any] = {name: payload.time(served[name]) for name in TIMES}
+    return Update(
+        page_id=served["page"]["id"],
+        page=served["page"]["name"],
+        components=tuple([Component(**component) for component in served["components"]]),
+        incident_updates=tuple([_entry(**entry) for entry in served["incident_updates"]]),
+        is_component_update=change is not None,
+        old_status=change and change["old_status"],
+        **{
+            name: served[name] for name in ("id", "name", "status", "impact", "shortlink", "postmortem_body", "message")
+        },
+        **times,
+    )
+
+
+def _entry(*, created_at: str, updated_at: str, display_at: str, **texts: str) -> IncidentUpdate:
+    times = [payload.time(value) for value in (created_at, updated_at, display_at)]
+    return IncidentUpdate(texts["id"], texts["status"], texts["body"], *times)
+
+
 def _iso(instant: datetime | None) -> str | None:
-    return instant.isoformat(timespec="milliseconds")[:-6] + "Z" if instant else None
+    if instant is None:
+        return None
+    precision = "microseconds" if instant.microsecond % 1000 else "milliseconds"
+    return instant.isoformat(timespec=precision)[:-6] + "Z"

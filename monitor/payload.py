@@ -27,6 +27,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2099  # a typing error must not stand above every 
 
 _decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _unstorable = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, UTF-8 lone surrogates
+_offset_from_a_name = re.compile(r"[A-Za-z]\s*[+-]\s*\d")
 _four_digit_year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 
@@ -48,7 +49,7 @@ def decode(body: bytes) -> JSONObject:
         raise NotAnUpdate(f"the body is not JSON: {error}") from None
     # What passes neither test is neither deep nor unstorable: JSON allows those characters as escapes only.
     if body.count(b"[") + body.count(b"{") > DEEPEST or b"\\u" in body:
-        value = _storable(value, DEEPEST)
+        value = _all_storable(value, DEEPEST)
     if not isinstance(value, dict):
         raise NotAnUpdate("the body is not a JSON object")
     if not value:
@@ -56,16 +57,21 @@ def decode(body: bytes) -> JSONObject:
     return value
 
 
-def _storable(value: Any, deepest: int) -> Any:
+def _all_storable(value: Any, deepest: int) -> Any:
     if isinstance(value, str):
-        return _unstorable.sub("\ufffd", value)
+        return storable(value)
     if deepest == 0 and isinstance(value, dict | list):
         raise NotAnUpdate(TOO_DEEP)
     if isinstance(value, dict):
-        return {name: _storable(member, deepest - 1) for name, member in value.items()}
+        return {name: _all_storable(member, deepest - 1) for name, member in value.items()}
     if isinstance(value, list):
-        return [_storable(element, deepest - 1) for element in value]
+        return [_all_storable(element, deepest - 1) for element in value]
     return value
+
+
+def storable(value: str) -> str:
+    """Return a text that every store takes: without NUL and lone surrogates."""
+    return _unstorable.sub("\ufffd", value)
 
 
 def text(value: object) -> str | None:
@@ -116,8 +122,9 @@ def _instant(value: str) -> datetime | None:
 
 def _written_out(value: str) -> datetime:
     """Read `Mon, 03 Nov 2025 14:32:00 GMT` and the like; raise ValueError where dateutil would fill in today."""
-    if not value.isascii() or not _four_digit_year.search(value):
-        raise ValueError("no year")
+    # dateutil reads the sign of `GMT+3` as POSIX does, the other way round than people.
+    if not value.isascii() or not _four_digit_year.search(value) or _offset_from_a_name.search(value):
+        raise ValueError("no year, or an offset of doubtful sign")
     first, second = (
         dateutil_parser.parse(value, default=default, tzinfos=_offset)
         for default in (datetime(2001, 1, 1), datetime(2002, 2, 2))  # noqa: DTZ001
@@ -127,7 +134,7 @@ def _written_out(value: str) -> datetime:
     return first
 
 
-def _offset(name: str | None, offset: int | None) -> int:
-    if offset is None:
+def _offset(name: str | None, offset: int | None) -> int | None:
+    if offset is None and name is not None:
         raise ValueError(f"unknown time zone {name}")
     return offset

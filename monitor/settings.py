@@ -5,9 +5,15 @@ They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays te
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from flask import Config
+
+from monitor.history import History, MemoryHistory
 
 
 class BadSetting(ValueError):
@@ -20,8 +26,32 @@ def token(value: str) -> str:
     return value
 
 
+def database_url(value: str) -> str:
+    part("database").parse(value)
+    return value
+
+
+def days(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36500):
+        raise ValueError("is not a whole number of days from 1")
+    return int(value)
+
+
+def part(name: str) -> ModuleType:
+    """Return an optional part of this package; raise ValueError where what it needs is not installed."""
+    try:
+        return import_module(f"monitor.{name}")
+    except ModuleNotFoundError as missing:
+        raise ValueError(f"needs {missing.name}: pip install -r requirements-extras.txt") from None
+
+
 # Every setting but HOST, which is the command line's, with what checks it; README.md has the same list.
-SETTINGS: dict[str, Callable[[str], object]] = {"WEBHOOK_TOKEN": token, "READ_TOKEN": token}
+SETTINGS: dict[str, Callable[[str], object]] = {
+    "WEBHOOK_TOKEN": token,
+    "READ_TOKEN": token,
+    "DATABASE_URL": database_url,
+    "KEEP_DAYS": days,
+}
 
 
 def names() -> str:
@@ -33,6 +63,8 @@ def from_environment() -> dict[str, object]:
     config = Config("")
     config.from_prefixed_env("MONITOR", loads=str)
     config.pop("HOST", None)
+    if "DATABASE_URL" in os.environ:  # as hosts set it
+        config.setdefault("DATABASE_URL", os.environ["DATABASE_URL"])
     return checked(config)
 
 
@@ -47,3 +79,16 @@ def checked(given: Mapping[str, object]) -> dict[str, object]:
         except ValueError as error:
             raise BadSetting(f"MONITOR_{name} {error}") from None
     return values
+
+
+def history(config: Mapping[str, Any]) -> History:
+    """Return the history that the settings ask for, in memory or in SQL; raise BadSetting."""
+    if "DATABASE_URL" not in config:
+        if "KEEP_DAYS" in config:
+            raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
+        return MemoryHistory()
+    try:
+        durable: History = part("database").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
+    except ValueError as error:
+        raise BadSetting(f"MONITOR_DATABASE_URL: {error}") from None
+    return durable

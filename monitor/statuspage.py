@@ -17,10 +17,11 @@ from monitor.payload import (
     identifier,
     mapping,
     records,
+    storable,
     text,
     time,
 )
-from monitor.update import Component, IncidentUpdate, Update, in_words, said_at
+from monitor.update import Component, IncidentUpdate, Update, headline, in_words, said_at
 
 # Stands in affected_components as if it were one (status.datadoghq.com).
 NO_COMPONENT = "No components were affected by this update."
@@ -92,6 +93,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         scheduled_for=time(incident.get("scheduled_for")),
         scheduled_until=time(incident.get("scheduled_until")),
         shortlink=_link(incident.get("shortlink")),
+        postmortem_body=text(incident.get("postmortem_body")),
         components=components,
         incident_updates=incident_updates,
     )
@@ -109,12 +111,10 @@ def _incident_update(entry: JSONObject) -> IncidentUpdate:
 
 
 def _message(incident: JSONObject, name: str, status: str | None, newest: IncidentUpdate | None) -> str:
-    postmortem = text(incident.get("postmortem_body")) if status == "postmortem" else None
-    if postmortem and (newest is None or newest.status != "postmortem"):
-        return postmortem
-    if newest and newest.body:
+    if newest and newest.body and (status != "postmortem" or newest.status == "postmortem"):
         return newest.body
-    return f"{in_words(status)}: {name}" if status else name
+    postmortem = text(incident.get("postmortem_body")) if status == "postmortem" else None
+    return postmortem or (newest and newest.body) or headline(status, name)
 
 
 def _components(value: object) -> tuple[Component, ...]:
@@ -168,7 +168,7 @@ def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | 
     page = mapping(payload.get("page"))
     told_apart_by = text(page.get("id")) or text(page_id)
     name = (
-        named
+        text(named and storable(named))
         or text(page.get("name"))
         or _own_host(page.get("url"))
         or _own_host(shortlink)

@@ -13,6 +13,7 @@ from datetime import datetime
 from monitor.text import one_line, plain
 
 LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000
+NOTHING = "?"  # where nothing of a text may be shown
 
 Key = tuple[str, str, datetime]
 
@@ -69,6 +70,7 @@ class Update:
     scheduled_for: datetime | None = None
     scheduled_until: datetime | None = None
     shortlink: str | None = None
+    postmortem_body: str | None = None
     components: tuple[Component, ...] = ()
     incident_updates: tuple[IncidentUpdate, ...] = ()
     is_component_update: bool = False
@@ -81,13 +83,18 @@ class Update:
 
 
 def lines(update: Update) -> str:
-    """Return the two lines of an update, each ended by a newline, whatever a provider wrote."""
-    page = one_line(update.page, LONGEST_PAGE)
-    about = ", ".join([component.name for component in update.components]) or update.name
-    return (
-        f"[{str(update.updated_at)[:19]}] Product: {page} - {one_line(about, LONGEST_PRODUCT)}\n"
-        f"Status: {one_line(plain(update.message), LONGEST_MESSAGE)}\n"
-    )
+    """Return the two lines of an update, each ended by a newline and neither empty, whatever a provider wrote."""
+    page = one_line(update.page, LONGEST_PAGE) or one_line(update.page_id, LONGEST_PAGE) or NOTHING
+    about = one_line(", ".join([component.name for component in update.components]), LONGEST_PRODUCT)
+    about = about or one_line(update.name, LONGEST_PRODUCT) or one_line(update.id, LONGEST_PRODUCT) or NOTHING
+    message = one_line(plain(update.message), LONGEST_MESSAGE)
+    message = message or one_line(headline(update.status, update.name), LONGEST_MESSAGE) or about
+    return f"[{str(update.updated_at)[:19]}] Product: {page} - {about}\nStatus: {message}\n"
+
+
+def headline(status: str | None, name: str) -> str:
+    """Return what stands for a message where a provider wrote none: `Investigating: <title>`."""
+    return f"{in_words(status)}: {name}" if status else name
 
 
 def in_words(status: str) -> str:

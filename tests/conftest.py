@@ -7,11 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import requests
+
+from tests import postgresql as postgresql_server
 
 ROOT = Path(__file__).parent.parent
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -52,7 +55,7 @@ def until(condition, seconds=5):
 class Monitor:
     """A running event_monitor process."""
 
-    def __init__(self, directory, arguments=(), environment=None, stdout=None, preamble=""):
+    def __init__(self, directory, arguments=(), environment=None, stdout=None, preamble="", command_before=()):
         number = len(list(directory.iterdir()))
         self.stdout_file, self.stderr_file = directory / f"stdout{number}", directory / f"stderr{number}"
         command = [sys.executable, "event_monitor.py"]
@@ -61,7 +64,7 @@ class Monitor:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MONITOR_", "PORT"))}
         with self.stdout_file.open("wb") as out, self.stderr_file.open("wb") as err:
             self.process = subprocess.Popen(
-                [*command, "--port", "0", *arguments],
+                [*command_before, *command, "--port", "0", *arguments],
                 cwd=ROOT,
                 env=inherited | (environment or {}),
                 stdin=subprocess.DEVNULL,
@@ -137,3 +140,68 @@ def shared(tmp_path_factory):
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.log()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A running PostgreSQL server of this session's own."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        server = postgresql_server.Server(Path(directory) / "postgresql")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def page(request):
+    """A page of this test's own: what the shared monitor prints and serves of it can be told apart."""
+    name = f"Page {hash(request.node.nodeid) & 0xFFFFFFFFFFFF:012x}"
+    return {"id": name.replace(" ", "-"), "name": name}
+
+
+def blocks(monitor, text, number=1):
+    """Return the two-line blocks with this text, once there are so many; all of stdout must be in pairs of lines."""
+
+    def found():
+        printed = monitor.stdout_file.read_bytes().decode().split("\n")[:-1]
+        pairs = list(zip(printed[::2], printed[1::2], strict=False))
+        assert all(first.startswith("[") and second.startswith("Status: ") for first, second in pairs)
+        those = [f"{first}\n{second}\n" for first, second in pairs if text in first + second]
+        return those if len(those) >= number else None
+
+    those = until(found)
+    for block in those:
+        assert re.fullmatch(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] Product: .+ - .+\nStatus: .+\n", block), block
+        assert block.replace("\n", "").isprintable(), block
+    return those
+
+
+class InProcess:
+    """An app without a server: what its outputs get is in `printed`, as the two lines that stdout would show."""
+
+    def __init__(self):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("gevent.monkey.patch_all", lambda: None)  # the tests' own process stays as it is
+            import event_monitor
+        self.application = app = event_monitor.create_app({})
+        self.printed = []
+        app.extensions["monitor"].outputs[:] = [lambda update: self.printed.append(event_monitor.lines(update))]
+        self._client = app.test_client()
+
+    def post(self, body, path="/webhook/statuspage"):
+        data = body if isinstance(body, bytes | str) else json.dumps(body)
+        return self._client.post(path, data=data, content_type="application/json")
+
+    def get(self, path, **keywords):
+        return self._client.get(path, **keywords)
+
+    def incidents(self, query=""):
+        answer = self.get(f"/incidents{query}")
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text)["incidents"]
+
+
+@pytest.fixture
+def app():
+    """An app in the tests' own process, for what needs no server: ten times quicker than a process."""
+    return InProcess()

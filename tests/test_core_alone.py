@@ -1,0 +1,77 @@
+"""The core runs, and its tests pass, with every optional file deleted and nothing but requirements.txt installed."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+CORE = {"__init__", "connection", "history", "incident", "payload", "printer", "query", "server", "settings"}
+CORE |= {"statuspage", "text", "update", "web"}
+TESTS = ("test_statuspage.py", "test_history.py", "test_core_alone.py::test_nothing_optional_is_loaded_by_default")
+
+# What requirements-extras.txt installs, made impossible to import.
+HIDDEN = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+def extras():
+    lines = (ROOT / "requirements-extras.txt").read_text().split()
+    return {re.split(r"[\[<>=]", line)[0].lower().replace("-", "_") for line in lines}
+
+
+def test_the_core_runs_and_its_tests_pass_without_the_optional_files(tmp_path):
+    copy = tmp_path / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "node_modules", "__pycache__", "*.db*"))
+    for file in (copy / "monitor").glob("*.py"):
+        if file.stem not in CORE:
+            file.unlink()
+    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
+    (copy / "tests" / "conftest.py").write_text(
+        (copy / "tests" / "conftest.py").read_text().replace("from tests import postgresql as postgresql_server", "")
+    )
+
+    tests = [f"tests/{name}" for name in TESTS]
+    outcome = subprocess.run(
+        [sys.executable, "-m", "pytest", *tests, "-m", "not optional", "-p", "no:cacheprovider"],
+        cwd=copy,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "skipped" not in outcome.stdout
+
+
+def test_nothing_optional_is_loaded_by_default():
+    loaded = "import event_monitor, sys; print(sorted(name for name in sys.modules if name.startswith('monitor.')))"
+    printed = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert {name.removeprefix("monitor.") for name in re.findall(r"'([\w.]+)'", printed)} <= CORE
+
+
+def test_a_setting_that_needs_an_extra_says_how_to_install_it(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
+    settings = {"PYTHONPATH": str(tmp_path), "MONITOR_DATABASE_URL": "sqlite:///monitor.db"}
+
+    refused = subprocess.run(
+        [sys.executable, "event_monitor.py"], cwd=ROOT, env=settings, capture_output=True, text=True, check=False
+    )
+
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "event_monitor: MONITOR_DATABASE_URL needs sqlalchemy: pip install -r requirements-extras.txt\n"
+    )

@@ -1,0 +1,88 @@
+"""What the documents say is so: routes and settings stand in README, its session works, Blueprints are valid."""
+
+import json
+import re
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+
+from monitor.settings import SETTINGS
+from tests.conftest import ROOT, until
+
+README = (ROOT / "README.md").read_text()
+BLUEPRINTS = sorted(path.name for path in ROOT.glob("render*.yaml"))
+
+
+def table(heading):
+    """Return the first cells of the table under a heading of README."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+
+
+def test_every_setting_stands_in_readme_and_the_other_way_round():
+    assert set(table("Settings")) == {f"MONITOR_{name}" for name in SETTINGS} | {"MONITOR_HOST", "PORT"}
+
+
+def test_every_route_stands_in_readme_and_the_other_way_round(app):
+    rules = app.application.url_map.iter_rules()
+    routes = {f"{method} {rule.rule}" for rule in rules for method in rule.methods - {"HEAD", "OPTIONS"}}
+
+    assert set(table("Routes")) == routes
+
+
+def test_the_session_in_readme_works_as_pasted(start):
+    section = README.split("\n## Run it\n")[1].split("\n## ")[0]
+    _, posting, asking = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    answer, printed, listed = re.findall(
+        r"```\n\n?```\n(.*?)```|shows\n\n```\n(.*?)```|\n\n```\n(.*?)```", section, re.DOTALL
+    )
+    monitor = start()
+
+    def shell(command):
+        command = command.replace("localhost:5000", f"localhost:{monitor.port}")
+        return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+
+    assert shell(posting) == "".join(answer)
+    assert monitor.printed(1) == "".join(printed)
+    assert shell(asking) == "".join(listed)
+    assert json.loads(shell(posting)) == {"status": "duplicate"}
+
+
+def test_the_command_in_readme_is_one_that_starts():
+    assert ".venv/bin/python event_monitor.py --port 5000" in README
+    assert "\n.venv/bin/python -m pytest" in README.replace(" && ", "\n")
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_is_valid(name):
+    schema = json.loads((ROOT / "tests" / "render.schema.json").read_text())
+
+    jsonschema.validate(yaml.safe_load((ROOT / name).read_text()), schema)
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_starts_the_same_command_as_locally_and_generates_the_tokens(name):
+    (service,) = yaml.safe_load((ROOT / name).read_text())["services"]
+    settings = {setting["key"]: setting for setting in service["envVars"]}
+
+    assert service["startCommand"] == "python event_monitor.py"
+    assert service["healthCheckPath"] == "/health"
+    assert settings["MONITOR_WEBHOOK_TOKEN"]["generateValue"]
+    assert settings["MONITOR_READ_TOKEN"]["generateValue"]
+    assert settings["PYTHON_VERSION"]["value"].count(".") == 2
+    assert set(settings) - {"PYTHON_VERSION", "MONITOR_HOST"} <= {f"MONITOR_{known}" for known in SETTINGS}
+
+
+def test_every_file_that_a_document_links_is_there():
+    for document in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (ROOT / target).exists(), f"{document.name} links {target}"
+
+
+def test_the_port_of_the_host_is_used_where_none_is_given(start):
+    monitor = start(environment={"MONITOR_HOST": "0.0.0.0"})
+
+    assert until(lambda: monitor.get("/health").status_code == 200)
+    assert "whoever reaches 0.0.0.0 may post updates" in monitor.log()

@@ -1,0 +1,192 @@
+"""Whatever JSON arrives: never a 5xx, two harmless lines for each update accepted, and the same state in any order."""
+
+import copy
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from monitor import payload as payloads
+from monitor import text
+from monitor.incident import document, fold
+from monitor.statuspage import read
+from tests.conftest import InProcess, incident, payload
+
+NAMES = [
+    "incident-created", "incident-postmortem", "maintenance-scheduled", "component-update", "no-components", "minimal",
+]  # fmt: skip
+TWO_LINES = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] Product: .+ - .+\nStatus: .*\n")
+
+quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+
+texts = (
+    st.text()
+    | st.text("<&;>/ab#x1\n\x1b\u2028\u202e\u0301\u200b\ud800")
+    | st.sampled_from(["1", "\0", "\x01", "x" * 5_000])
+)
+times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(datetime.isoformat)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | times
+words = (
+    st.sampled_from(["incident", "component_update", "component", "page", "meta", "id", "name", "status"]) | st.text()
+)
+anything = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(words, inner), max_leaves=12)
+
+
+def paths(value, so_far=()):
+    """Return the path of every field of a payload."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return ([so_far] if so_far else []) + [path for name, member in inner for path in paths(member, (*so_far, name))]
+
+
+SEEDS = {name: payload(name) for name in NAMES}
+PLACES = [(name, path) for name, seed in SEEDS.items() for path in paths(seed)]
+
+
+def replaced(name, path, value):
+    made = copy.deepcopy(SEEDS[name])
+    inner = made
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return made
+
+
+@pytest.fixture(scope="module")
+def fuzzed():
+    return InProcess()
+
+
+def check(app, made):
+    """Post a payload; an answer that accepts it has printed two harmless lines, any other none."""
+    app.printed.clear()
+    answer = app.post(json.dumps(made))
+
+    assert answer.status_code in (200, 202, 400), answer.text
+    assert answer.is_json
+    assert len(app.printed) == (answer.json.get("status") == "accepted")
+    for block in app.printed:
+        assert TWO_LINES.fullmatch(block), block
+        assert block.replace("\n", "").isprintable()
+
+
+@quick
+@given(anything)
+def test_any_json_is_answered(fuzzed, value):
+    check(fuzzed, value)
+
+
+@quick
+@given(st.sampled_from(PLACES), anything)
+@example(("minimal", ("page", "name")), "\x01")
+@example(("minimal", ("incident", "components", 0, "name")), "\u200b")
+@example(("maintenance-scheduled", ("incident", "name")), "\u202e")
+@example(("component-update", ("component", "name")), "\x1b")
+def test_anything_in_a_fields_place_is_answered(fuzzed, place, value):
+    check(fuzzed, replaced(*place, value))
+
+
+@quick
+@given(st.binary() | st.builds(lambda made, at: json.dumps(made).encode()[:at], anything, st.integers(0, 99)))
+def test_any_bytes_are_answered(fuzzed, body):
+    fuzzed.printed.clear()
+
+    assert fuzzed.post(body).status_code in (200, 202, 400)
+    assert len(fuzzed.printed) <= 1
+
+
+def test_all_that_was_accepted_can_be_read_back(fuzzed):
+    check(fuzzed, incident("read back", incident_updates=[{"body": "read me back"}]))
+    blocks = fuzzed.get("/incidents?limit=500", headers={"Accept": "text/plain"}).text
+
+    assert "read me back" in blocks
+    assert re.fullmatch(f"({TWO_LINES.pattern})+", blocks)
+    assert len(fuzzed.incidents("?limit=500")) == blocks.count("\n") / 2
+
+
+date_parts = st.sampled_from([" ", "\0", "0" * 40]) | st.sampled_from(
+    "2025 1970 03 11 Nov Mon, T Z GMT + - : . , / 14 32 00 24 60 99 am e9 nan inf W45 of th AD ( ) GMT+3 ٣".split()
+)
+
+
+@settings(quick, max_examples=1_500)
+@given(st.text() | st.lists(date_parts, max_size=14).map("".join) | times.map(lambda time: time + "-23:59"))
+@example("1" * 1_000_000)
+@example("2025 1e999999999")
+@example("9999-12-31T23:59:59-23:59")
+def test_any_text_as_a_time_is_an_instant_or_none_in_no_time(value):
+    began = time.perf_counter()
+    instant = payloads.time(value)
+
+    assert time.perf_counter() - began < 0.2
+    assert instant is None or (instant.tzinfo is UTC and 1970 <= instant.year <= 2099)
+
+
+@quick
+@given(st.lists(date_parts, max_size=14).map("".join))
+def test_a_text_without_a_year_is_no_time(value):
+    if not re.search(r"(19|20)\d\d", value):
+        assert payloads.time(value) is None
+
+
+@quick
+@given(texts | st.lists(texts).map("".join), st.integers(5, 100))
+def test_any_text_becomes_one_short_printable_line(value, longest):
+    line = text.one_line(text.plain(value), longest)
+
+    assert line.isprintable()
+    assert len(line) <= longest
+    assert line == " ".join(line.split(" ")).strip()
+
+
+# An incident's entries, each said at a time of its own and perhaps edited later; its updates bring some of them.
+stories = st.lists(
+    st.tuples(
+        st.sampled_from(["investigating", "monitoring", "resolved"]),
+        st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=4, unique_by=lambda entry: entry[0]),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+def minutes(number):
+    return (datetime(2026, 6, 1, 8, tzinfo=UTC) + timedelta(minutes=number)).isoformat()
+
+
+def updates(story):
+    for number, (status, entries) in enumerate(story):
+        brought = [
+            {"id": f"u{at}", "body": f"{at}, edit {edit}", "created_at": minutes(at), "updated_at": minutes(at + edit)}
+            for at, edit in entries
+        ]
+        made = incident(status=status, created_at=minutes(0), updated_at=minutes(number), incident_updates=brought)
+        yield read(made)
+
+
+def folded(those):
+    incident_so_far = None
+    for update in those:
+        incident_so_far = fold(incident_so_far, update)
+    return document(incident_so_far)
+
+
+@quick
+@given(st.data())
+def test_an_incident_is_the_same_in_whatever_order_its_updates_come(data):
+    in_order = list(updates(data.draw(stories)))
+
+    assert folded(data.draw(st.permutations(in_order))) == folded(in_order)
+
+
+@quick
+@given(st.data())
+def test_no_entry_is_lost_in_whatever_order_updates_come(data):
+    in_order = list(updates(data.draw(stories)))
+    served = folded(data.draw(st.permutations(in_order)))
+
+    brought = {entry.id for update in in_order for entry in update.incident_updates}
+    assert sorted(entry["id"] for entry in served["incident_updates"]) == sorted(brought)
