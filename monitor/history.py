@@ -63,7 +63,8 @@ class MemoryHistory:
         self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_characters: int = 50_000_000
     ) -> None:
         self._most_keys, self._most_incidents, self._most_characters = most_keys, most_incidents, most_characters
-        self._seen: dict[Key, None] = {}
+        self._seen: set[Key] = set()
+        self._oldest_seen: deque[Key] = deque()
         self._incidents: dict[Identity, tuple[Update, Row, int]] = {}
         self._rows: deque[Row] = deque()  # oldest first
         self._numbers = count(1)
@@ -74,9 +75,10 @@ class MemoryHistory:
         key = update.key
         if key in self._seen:
             return False
-        self._seen[key] = None
+        self._seen.add(key)
+        self._oldest_seen.append(key)
         if len(self._seen) > self._most_keys:
-            del self._seen[next(iter(self._seen))]
+            self._seen.remove(self._oldest_seen.popleft())
         self._record(update)
         while len(self._incidents) > self._most_incidents or self._characters > self._most_characters:
             _, _, size = self._incidents.pop(self._rows.popleft()[2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from monitor import payload
@@ -123,6 +124,7 @@ def _entry(*, created_at: str, updated_at: str, display_at: str, **texts: str) -
     return IncidentUpdate(texts["id"], texts["status"], texts["body"], *times)
 
 
+@lru_cache(maxsize=1024)  # an entry's three times are mostly one
 def _iso(instant: datetime | None) -> str | None:
     if instant is None:
         return None

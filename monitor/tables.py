@@ -36,8 +36,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.history import Incident, microseconds
-from monitor.incident import document, fold, is_open, restore
+from monitor.incident import ENDED, document, fold, is_open, restore
 from monitor.query import Query
+from monitor.statuspage import COMPONENT_STATUSES
 from monitor.update import Update
 
 VERSION = 1
@@ -55,6 +56,7 @@ updates = Table(
     Column("id", Text, primary_key=True),
     Column("updated_at", BigInteger, primary_key=True, autoincrement=False),
     Column("batch", BigInteger, nullable=False),  # whose commit recorded it: asked when a commit's outcome is unknown
+    sqlite_with_rowid=False,
 )
 incidents = Table(
     "incidents",
@@ -70,12 +72,14 @@ incidents = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
     Index("incidents_identity", "id", "page_id", unique=True),
-    *(
-        Index(f"incidents_by_{name}", *(() if name == "created_at" else (name,)), "created_at", "number")
-        for name in ("created_at", "page", "page_id", "status", "impact", "is_open")
-    ),
+    Index("incidents_by_created_at", "created_at", "number"),
+    Index("incidents_by_page", "page", "created_at", "number"),
+    Index("incidents_by_page_id", "page_id", "created_at", "number"),
     Index("incidents_by_updated_at", "updated_at"),
 )
+# The few that are open, among all that ended.
+_open = incidents.c.is_open
+Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
 components = Table(
     "incident_components",
     metadata,
@@ -83,6 +87,7 @@ components = Table(
     Column("incident_id", Text, primary_key=True),
     Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
     Index("incident_components_by_component", "component"),
+    sqlite_with_rowid=False,
 )
 
 
@@ -123,7 +128,8 @@ def probe(connection: Connection) -> None:
 
 def record(connection: Connection, batch: int, given: Sequence[Update]) -> list[bool]:
     """Record updates; return for each whether it is new."""
-    lock(connection)
+    if connection.dialect.name == "postgresql":
+        lock(connection)
     rows = {
         (u.page_id, u.id, microseconds(u.updated_at)): {
             "page_id": u.page_id,
@@ -224,7 +230,7 @@ def page(connection: Connection, query: Query) -> list[Incident]:
         its = (components.c.page_id == incidents.c.page_id, components.c.incident_id == incidents.c.id)
         asked = asked.where(exists().where(components.c.component == query.component, *its))
     if query.status is not None:
-        asked = asked.where(incidents.c.is_open if query.status == "open" else incidents.c.status == query.status)
+        asked = asked.where(_has_status(query.status))
     if query.impact is not None:
         asked = asked.where(incidents.c.impact == query.impact)
     if query.since is not None:
@@ -233,6 +239,14 @@ def page(connection: Connection, query: Query) -> list[Incident]:
         asked = asked.where(tuple_(created_at, number) < tuple_(*query.before))
     rows = connection.execute(asked.limit(query.limit))
     return [Incident(_state(text), (created, at)) for at, created, text in rows]
+
+
+def _has_status(status: str) -> ColumnElement[bool]:
+    if status == "open":
+        return incidents.c.is_open.expression
+    if status in ENDED or status in COMPONENT_STATUSES:
+        return incidents.c.status == status
+    return and_(incidents.c.is_open, incidents.c.status == status)  # as said, so that the index of the open ones serves
 
 
 def prune(connection: Connection, now: int, keep: int) -> int:

@@ -1,10 +1,13 @@
 """Fixtures: a monitor as its users run it (a process, HTTP, stdout in a file), and payloads to post to it."""
 
+import contextlib
 import copy
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -205,3 +208,34 @@ class InProcess:
 def app():
     """An app in the tests' own process, for what needs no server: ten times quicker than a process."""
     return InProcess()
+
+
+def dial(monitor, sent=b"", seconds=5):
+    """A connection of its own, for what no HTTP library sends."""
+    connection = socket.create_connection(("127.0.0.1", monitor.port), seconds)
+    connection.sendall(sent)
+    return connection
+
+
+def posted(body, *fields):
+    """A POST as it goes over the wire."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = ["POST /webhook/statuspage HTTP/1.1", "Host: x", "Content-Type: application/json", *fields]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def answer(connection):
+    """The next answer on a connection, read whole: a response with `status`, `headers` and `text`."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.text = response.read().decode()
+    return response
+
+
+def rest(connection):
+    """All that still comes on a connection until the server closes it."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            received += data
+    return received

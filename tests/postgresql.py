@@ -50,6 +50,11 @@ class Server:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url.replace("/postgres", f"/{name}")
 
+    def ask(self, database, sql):
+        """Return the first value that a query gives."""
+        with psycopg.connect(self.url.replace("/postgres", f"/{database}")) as connection:
+            return connection.execute(sql).fetchone()[0]
+
     def _run(self, program, *arguments):
         command = [self.programs / program, *arguments]
         if os.geteuid() == 0:

@@ -2,7 +2,7 @@
 local threads = 0
 function setup(thread)
   threads = threads + 1
-  thread:set("name", threads)
+  thread:set("name", tostring(thread):match("0x%x+") .. threads)
 end
 
 local before = '{"meta":{"unsubscribe":"https://status.example.com/?unsubscribe=k3j2","documentation":"https://example.com/docs",'

@@ -28,15 +28,20 @@ def command(name, port):
 
 
 @contextmanager
-def running(name, **environment):
-    """Yield (base URL, process) of the named server once it answers /health."""
+def running(name, preamble="", **environment):
+    """Yield (base URL, process) of the named server once it answers /health; event_monitor runs a preamble first."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     with tempfile.TemporaryFile() as output:
+        arguments = command(name, port)
+        if preamble:
+            started = f"import sys, event_monitor\n{preamble}\nsys.exit(event_monitor.main())"
+            arguments = [PYTHON, "-c", started, "--port", str(port)]
         process = subprocess.Popen(
-            command(name, port), cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, env=os.environ | environment
+            arguments, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, env=os.environ | environment
         )
+        process.stdout_file = output
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(url + "/health")
