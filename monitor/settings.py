@@ -27,7 +27,7 @@ def token(value: str) -> str:
 
 
 def database_url(value: str) -> str:
-    part("database").parse(value)
+    part("engine").parse(value)
     return value
 
 

@@ -18,7 +18,7 @@ import requests
 
 from tests.conftest import ROOT, incident, payload, until
 
-QUICK = "from monitor import database; database.SECONDS_FOR_A_STATEMENT = 1"
+QUICK = "from monitor import database, engine; database.SECONDS_FOR_A_STATEMENT = engine.SECONDS_FOR_A_STATEMENT = 1"
 
 
 @pytest.fixture
@@ -262,8 +262,8 @@ def test_a_database_of_an_older_version_is_carried_forward(start, sqlite_url, fi
     old.post(incident())
     old.stop()
 
-    newer = "tables.VERSION, tables.MIGRATIONS = 2, {1: ('ALTER TABLE incidents ADD COLUMN note TEXT',)}"
-    monitor = start(environment=environment(sqlite_url), preamble=f"from monitor import tables; {newer}")
+    newer = "schema.VERSION, schema.MIGRATIONS = 2, {1: ('ALTER TABLE incidents ADD COLUMN note TEXT',)}"
+    monitor = start(environment=environment(sqlite_url), preamble=f"from monitor import schema; {newer}")
 
     assert monitor.post(incident()).json() == {"status": "duplicate"}
     assert query(file, "SELECT version FROM event_monitor_schema") == [(2,)]
@@ -274,7 +274,7 @@ def test_a_step_forward_that_fails_changes_nothing(start, sqlite_url, file):
     start(environment=environment(sqlite_url)).stop()
 
     steps = "('ALTER TABLE incidents ADD COLUMN note TEXT', 'ALTER TABLE nowhere ADD COLUMN note TEXT')"
-    newer = f"from monitor import tables; tables.VERSION, tables.MIGRATIONS = 2, {{1: {steps}}}"
+    newer = f"from monitor import schema; schema.VERSION, schema.MIGRATIONS = 2, {{1: {steps}}}"
     monitor = start(environment=environment(sqlite_url), preamble=newer)
 
     assert monitor.get("/ready").status_code == 503

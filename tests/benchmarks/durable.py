@@ -19,7 +19,7 @@ from statistics import median
 
 import requests
 
-from monitor import tables
+from monitor import statements
 from monitor.database import DatabaseHistory
 from monitor.query import Query
 from monitor.update import Component, IncidentUpdate, Update
@@ -88,7 +88,7 @@ def sizes(directory):
         history = DatabaseHistory(f"sqlite:///{directory}/size{stored}.db")
         for first in range(0, stored, 1000):
             batch = [update(number) for number in range(first, first + 1000)]
-            history._writing.run(lambda connection, batch=batch: tables.record(connection, 0, batch))
+            history._writing.run(lambda connection, batch=batch: statements.record(connection, 0, batch))
         figures[stored] = (
             timed(lambda number, history=history: history.add(update(2_000_000 + number))),
             timed(lambda _, history=history: history.incidents(Query())),

@@ -1,6 +1,5 @@
-"""The tables of a durable history and what is said to them: SQLAlchemy Core, SQLite or PostgreSQL.
+"""What is said to the tables of a durable history: record updates, give a page of incidents, forget old ones.
 
-Times are microseconds since 1970, which both compare and index alike; an incident's story is its document.
 Every function takes a connection inside a transaction.
 """
 
@@ -10,120 +9,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    inspect,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+import sqlalchemy as sql
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, exists, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.history import Incident, microseconds
 from monitor.incident import ENDED, document, fold, is_open, restore
 from monitor.query import Query
+from monitor.schema import components, incidents, lock, updates
 from monitor.statuspage import COMPONENT_STATUSES
 from monitor.update import Update
 
-VERSION = 1
-# Statements that turn version n into n + 1, run in one transaction: {1: ("ALTER TABLE …",)}
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
-ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
 PRUNED_AT_ONCE = 200
-
-metadata = MetaData()
-schema = Table("event_monitor_schema", metadata, Column("version", Integer, nullable=False))
-updates = Table(
-    "updates",
-    metadata,
-    Column("page_id", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("updated_at", BigInteger, primary_key=True, autoincrement=False),
-    Column("batch", BigInteger, nullable=False),  # whose commit recorded it: asked when a commit's outcome is unknown
-    sqlite_with_rowid=False,
-)
-incidents = Table(
-    "incidents",
-    metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("page_id", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("page", Text, nullable=False),
-    Column("status", Text),
-    Column("impact", Text),
-    Column("is_open", Boolean, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("document", Text, nullable=False),
-    Index("incidents_identity", "id", "page_id", unique=True),
-    Index("incidents_by_created_at", "created_at", "number"),
-    Index("incidents_by_page", "page", "created_at", "number"),
-    Index("incidents_by_page_id", "page_id", "created_at", "number"),
-    Index("incidents_by_updated_at", "updated_at"),
-)
-# The few that are open, among all that ended.
-_open = incidents.c.is_open
-Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
-components = Table(
-    "incident_components",
-    metadata,
-    Column("page_id", Text, primary_key=True),
-    Column("incident_id", Text, primary_key=True),
-    Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
-    Index("incident_components_by_component", "component"),
-    sqlite_with_rowid=False,
-)
-
-
-class NewerSchema(Exception):
-    """The database was made by a newer version of this program."""
-
-
-def prepare(connection: Connection) -> None:
-    """Make the tables where there are none, carry an older schema forward, refuse a newer one."""
-    if connection.dialect.name == "postgresql":  # two processes that start at once would both find no tables
-        connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-    if not inspect(connection).has_table(schema.name):
-        metadata.create_all(connection)
-        connection.execute(insert(schema).values(version=VERSION))
-    found = lock(connection)
-    for version in range(found, VERSION):
-        for statement in MIGRATIONS[version]:
-            connection.exec_driver_sql(statement)
-    connection.execute(update(schema).values(version=VERSION))
-
-
-def lock(connection: Connection) -> int:
-    """Let one transaction at a time write, in all processes, and return the schema's version; raise NewerSchema.
-
-    SQLite has such a lock of its own (BEGIN IMMEDIATE). In PostgreSQL two processes that fold the same incident
-    would otherwise overwrite each other, or deadlock.
-    """
-    found: int = connection.execute(select(schema.c.version).with_for_update()).scalar_one()
-    if found > VERSION:
-        raise NewerSchema(f"the schema has version {found} and this program knows {VERSION}: update the program")
-    return found
-
-
-def probe(connection: Connection) -> None:
-    """Write something that changes nothing: a full or read-only disk does not show before."""
-    connection.execute(update(schema).values(version=schema.c.version))
 
 
 def record(connection: Connection, batch: int, given: Sequence[Update]) -> list[bool]:
@@ -178,10 +75,10 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
     changed = [at for at in states if at in known]
     moved = [at for at in changed if states[at].components != known[at].components]
     if added:
-        connection.execute(insert(incidents), [_row(states[at]) for at in added])
+        connection.execute(sql.insert(incidents), [_row(states[at]) for at in added])
     if changed:
         rows = [_row(states[at]) | {"of_page": at[0], "of_id": at[1]} for at in changed]
-        connection.execute(update(incidents).where(_is(incidents.c.page_id, incidents.c.id)), rows)
+        connection.execute(sql.update(incidents).where(_is(incidents.c.page_id, incidents.c.id)), rows)
     if moved:
         _delete(connection, components, components.c.incident_id, moved)
     names = [
@@ -190,16 +87,16 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
         for name in {n for component in states[at].components for n in (component.name, component.id) if n}
     ]
     if names:
-        connection.execute(insert(components), names)
+        connection.execute(sql.insert(components), names)
 
 
 def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
-    return and_(page_id == bindparam("of_page"), identity == bindparam("of_id"))
+    return and_(page_id == sql.bindparam("of_page"), identity == sql.bindparam("of_id"))
 
 
 def _delete(connection: Connection, table: Table, identity: Column[Any], those: Sequence[tuple[str, str]]) -> None:
     rows = [{"of_page": page_id, "of_id": incident_id} for page_id, incident_id in those]
-    connection.execute(delete(table).where(_is(table.c.page_id, identity)), rows)
+    connection.execute(sql.delete(table).where(_is(table.c.page_id, identity)), rows)
 
 
 def _state(document: str) -> Update:
@@ -256,7 +153,7 @@ def prune(connection: Connection, now: int, keep: int) -> int:
     """
     lock(connection)
     # Counted from the newest update where that is older: a clock that jumps ahead must not empty the database.
-    newest = connection.scalar(select(func.max(incidents.c.updated_at))) or 0
+    newest = connection.scalar(select(sql.func.max(incidents.c.updated_at))) or 0
     old = select(incidents.c.page_id, incidents.c.id).where(incidents.c.updated_at < min(now, newest) - keep)
     identities = [
         (page_id, at) for page_id, at in connection.execute(old.order_by(incidents.c.updated_at).limit(PRUNED_AT_ONCE))

@@ -1,0 +1,93 @@
+"""The tables of a durable history, in SQLite or PostgreSQL, and how one version of them becomes the next.
+
+Times are microseconds since 1970, which both compare and index alike; an incident's story is in its document.
+Every function takes a connection inside a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sql
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
+
+VERSION = 1
+# Statements that turn version n into n + 1, run in one transaction: {1: ("ALTER TABLE …",)}
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
+
+metadata = sql.MetaData()
+schema = Table("event_monitor_schema", metadata, Column("version", Integer, nullable=False))
+updates = Table(
+    "updates",
+    metadata,
+    Column("page_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("updated_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("batch", BigInteger, nullable=False),  # whose commit recorded it: asked when a commit's outcome is unknown
+    sqlite_with_rowid=False,
+)
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("page_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("page", Text, nullable=False),
+    Column("status", Text),
+    Column("impact", Text),
+    Column("is_open", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("incidents_identity", "id", "page_id", unique=True),
+    Index("incidents_by_created_at", "created_at", "number"),
+    Index("incidents_by_page", "page", "created_at", "number"),
+    Index("incidents_by_page_id", "page_id", "created_at", "number"),
+    Index("incidents_by_updated_at", "updated_at"),
+)
+# The few that are open, among all that ended.
+_open = incidents.c.is_open
+Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
+components = Table(
+    "incident_components",
+    metadata,
+    Column("page_id", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
+    Index("incident_components_by_component", "component"),
+    sqlite_with_rowid=False,
+)
+
+
+class NewerSchema(Exception):
+    """The database was made by a newer version of this program."""
+
+
+def prepare(connection: sql.Connection) -> None:
+    """Make the tables where there are none, carry an older schema forward, refuse a newer one."""
+    if connection.dialect.name == "postgresql":  # two processes that start at once would both find no tables
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    if not sql.inspect(connection).has_table(schema.name):
+        metadata.create_all(connection)
+        connection.execute(sql.insert(schema).values(version=VERSION))
+    found = lock(connection)
+    for version in range(found, VERSION):
+        for statement in MIGRATIONS[version]:
+            connection.exec_driver_sql(statement)
+    connection.execute(sql.update(schema).values(version=VERSION))
+
+
+def lock(connection: sql.Connection) -> int:
+    """Let one transaction at a time write, in all processes, and return the schema's version; raise NewerSchema.
+
+    SQLite has such a lock of its own (BEGIN IMMEDIATE). In PostgreSQL two processes that fold the same incident
+    would otherwise overwrite each other, or deadlock.
+    """
+    found: int = connection.execute(sql.select(schema.c.version).with_for_update()).scalar_one()
+    if found > VERSION:
+        raise NewerSchema(f"the schema has version {found} and this program knows {VERSION}: update the program")
+    return found
+
+
+def probe(connection: sql.Connection) -> None:
+    """Write something that changes nothing: a full or read-only disk does not show before."""
+    connection.execute(sql.update(schema).values(version=schema.c.version))
