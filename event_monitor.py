@@ -154,8 +154,10 @@ class Monitor:
         asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
         response = jsonify(error=reason)
-        if request.method == "POST" and not body:
-            response.headers["Connection"] = "close"  # unread or broken: nobody knows where the next request begins
+        if request.method == "POST":
+            response.headers["Connection"] = (
+                "close"  # where a body is refused, nobody knows where the next request begins
+            )
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response, status
@@ -175,8 +177,8 @@ def main() -> int:
         log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
     try:
         serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url))
-    except OSError as error:
-        log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, error.strerror)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
+        log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
         stderr.drain(1)
         return 1
     monitor: Monitor = app.extensions["monitor"]

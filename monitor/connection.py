@@ -65,6 +65,9 @@ class Headers:
 
     getheader = get
 
+    def __delitem__(self, name: str) -> None:
+        del self._fields[name.lower()]
+
     @property
     def typeheader(self) -> str | None:
         return self._fields.get("content-type")

@@ -74,19 +74,20 @@ class Printer:
             self._some.wait()
             gevent.sleep(GATHER)
             while self._waiting:
-                self._write(self._next_texts())
+                texts = self._next_texts()
+                self._write(b"".join(texts), len(texts))
             self._some.clear()
             self._idle.set()
 
-    def _next_texts(self) -> bytes:
+    def _next_texts(self) -> list[bytes]:
         texts = [self._waiting.popleft()]
         size = len(texts[0])
         while self._waiting and size + len(self._waiting[0]) <= self._at_once:
             texts.append(self._waiting.popleft())
             size += len(texts[-1])
-        return b"".join(texts)
+        return texts
 
-    def _write(self, texts: bytes) -> None:
+    def _write(self, texts: bytes, number: int) -> None:
         blocked_since = monotonic()
         while texts and self._at_once:
             try:
@@ -99,6 +100,7 @@ class Printer:
                 gevent.sleep(PAUSE_WHEN_BLOCKED)
             except OSError as error:
                 if error.errno in READER_IS_GONE:
+                    self.dropped += number
                     self._lost_reader("its reader went away")
                     return
                 self._change(error.strerror or str(error))

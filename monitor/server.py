@@ -23,7 +23,8 @@ BACKLOG = 1024
 
 
 def serve(application: Any, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; raise OSError where the address cannot be had; tell `ready` the URL."""
+    """Serve until SIGTERM or Ctrl-C; tell `ready` the URL. Raise OSError or UnicodeError for a bad address."""
+    host.encode("idna")  # raises here, not in the resolver's thread, which would print it
     # Usually 1,024: 900 stalled clients and an outage's storm need more.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -57,8 +58,10 @@ class Server(WSGIServer):  # type: ignore[misc]
                 handler.handle()
             finally:
                 self._connections.discard(handler)
-        except OSError as error:  # the client went away
-            log.debug("%s: %s", address, error)
+        except (OSError, OverflowError):  # the client went away; the clock is past 2262, when Python tells no time
+            pass
+        except Exception as error:  # noqa: BLE001  # gevent would print a traceback
+            log.error("a connection failed: %s: %s", type(error).__name__, error)
 
     def stop_cleanly(self) -> None:
         """Take no new connections, answer the requests under way, and return within SECONDS_TO_STOP."""

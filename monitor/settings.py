@@ -70,8 +70,9 @@ def from_environment() -> dict[str, object]:
 
 def checked(given: Mapping[str, object]) -> dict[str, object]:
     """Return the settings as they are used; raise BadSetting for an unknown name or a bad value."""
-    if unknown := [name for name in given if name not in SETTINGS]:
-        raise BadSetting(f"MONITOR_{unknown[0]} is not a setting; there are MONITOR_HOST, {names()}")
+    # Flask makes a dict of a name with two underscores.
+    if unknown := [name for name, value in given.items() if name not in SETTINGS or isinstance(value, dict)]:
+        raise BadSetting(f"MONITOR_{unknown[0]} is not a setting or not written so; there are MONITOR_HOST, {names()}")
     values: dict[str, object] = {}
     for name, value in given.items():
         try:

@@ -51,14 +51,17 @@ def receive() -> JSONObject:
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
-    length = environ.get("CONTENT_LENGTH")
+    """Read as Flask's get_data does, in a quarter of the time; that cuts a chunked body at the limit in silence."""
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
     try:
-        if not length or int(length) > LARGEST_BODY:
-            return request.get_data(cache=False)  # chunked; or aborts with 413
-        body: bytes = environ["wsgi.input"].read(int(length))  # as get_data does, in a quarter of the time
-        if len(body) == int(length):
-            return body
-    except OSError:
+        if length:
+            body: bytes = stream.read(int(length)) if int(length) <= LARGEST_BODY else abort(413)
+            if len(body) == int(length):
+                return body
+        else:
+            body = stream.read(LARGEST_BODY + 1) if environ.get("wsgi.input_terminated") else b""
+            return body if len(body) <= LARGEST_BODY else abort(413)
+    except (OSError, ValueError):
         pass
     raise NotAnUpdate("the body ended early or is not well chunked")
 
