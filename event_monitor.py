@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NoReturn
 
+import gevent
 from flask import Flask, Response, json, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
@@ -44,6 +45,7 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     app = App("event_monitor", static_folder=None)
     app.config.update(settings.from_environment() if given is None else settings.checked(given))
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # its answer would be empty, and not JSON
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # A sender takes a redirect for a failure, so no address answers with one.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
@@ -112,6 +114,7 @@ class Monitor:
         )
 
     def ready(self) -> Answer:
+        require(self._read_token)
         problem = self.history.problem
         return jsonify(ready=problem is None, problem=problem), 503 if problem else 200
 
@@ -124,6 +127,8 @@ class Monitor:
         rows: list[str] = []
         size = 0
         while len(rows) < len(found) and size < LARGEST_ANSWER:
+            if len(rows) % 20 == 19:
+                gevent.sleep(0)  # a page of 1 MiB takes 8 ms: let others be answered in between
             rows.append(json.dumps(document(found[len(rows)].state)))
             size += len(rows[-1])
         is_last = len(rows) == len(found) < asked.limit

@@ -15,7 +15,7 @@ from gevent.pywsgi import WSGIHandler
 
 log = logging.getLogger("event_monitor")
 
-SECONDS_FOR_A_REQUEST = 30  # a whole request, head and body, and each pause of a client that reads slowly
+SECONDS_FOR_A_REQUEST = 30  # for a whole request, head and body, and for an answer to be read
 MOST_HEADER_BYTES, MOST_HEADERS = 32 * 1024, 100
 
 _header_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -20,8 +20,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 
 MOST_WAITING = 10_000
-# What a pipe that polls as writable takes without blocking; a terminal promises less.
-AT_ONCE, AT_ONCE_TO_A_TERMINAL = select.PIPE_BUF, 256
+AT_ONCE = select.PIPE_BUF  # what a pipe that polls as writable takes without blocking
 GATHER = 0.002  # in a storm, one system call for many texts
 PAUSE_WHEN_BLOCKED, PAUSE_AFTER_ERROR = 0.05, 1.0
 READER_IS_GONE = (errno.EPIPE, errno.EBADF)
@@ -48,8 +47,7 @@ class Printer:
         if descriptor is None:
             self._lost_reader("it is closed")
         else:
-            self._descriptor = descriptor
-            self._at_once = AT_ONCE_TO_A_TERMINAL if os.isatty(descriptor) else AT_ONCE
+            self._descriptor = _unblocked(descriptor) if os.isatty(descriptor) else descriptor
 
     def write(self, text: str) -> None:
         """Queue a text; return at once."""
@@ -123,6 +121,17 @@ class Printer:
         self._waiting.clear()
         self.problem = problem
         self._tell(f"{self.name}: {problem}; what would be printed is dropped and counted")
+
+
+def _unblocked(terminal: int) -> int:
+    """Open a terminal once more, for writes that do not block: as writable, it promises room for one byte.
+
+    The descriptor itself stays as it is: the shell shares it.
+    """
+    try:
+        return os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:  # it belongs to somebody else, as after `su`
+        return terminal
 
 
 def log_to_stderr() -> Printer:

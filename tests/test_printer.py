@@ -76,16 +76,15 @@ def test_a_stdout_that_nobody_reads_holds_up_no_answer(start, pipe):
     _, slowest = post_long(monitor, 40)
 
     assert slowest < 0.5
-    assert until(lambda: problem(monitor)) == "its reader does not read"
     assert len(monitor.incidents()) == 40
 
 
 @PIPE_OR_TERMINAL
-def test_what_waits_is_printed_in_order_once_somebody_reads(start, pipe):
+def test_health_says_that_nobody_reads_until_somebody_reads_what_waited_in_its_order(start, pipe):
     monitor = start(stdout=pipe[1])
     expected, _ = post_long(monitor, 40)
-    until(lambda: problem(monitor))
 
+    assert until(lambda: problem(monitor)) == "its reader does not read"
     assert read_all(pipe[0]) == "".join(expected)
     assert problem(monitor) is None
     assert len(logged(monitor)) == 2

@@ -164,10 +164,7 @@ def is_refused(monitor):
     return False
 
 
-@pytest.mark.parametrize(
-    "signals",
-    [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]],
-)
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
 def test_50_requests_in_flight_are_answered_and_printed_before_the_stop(monitor, signals):
     with contextlib.ExitStack() as opened:
         connections = [opened.enter_context(dial(monitor, posted(incident(f"i{n}"))[:-1])) for n in range(50)]
