@@ -125,8 +125,9 @@ def microseconds(instant: datetime) -> int:
 
 def _size(state: Update) -> int:
     """Return about how many characters an incident keeps, and something for every object."""
-    texts = (state.page, state.name, state.message, state.status, state.impact, state.shortlink)
-    size = 200 + sum([len(text) for text in (*texts, state.postmortem_body, state.old_status) if text])
+    size = 200 + len(state.page) + len(state.name) + len(state.message)
+    for text in (state.status, state.impact, state.shortlink, state.postmortem_body, state.old_status):
+        size += len(text) if text else 0
     for component in state.components:
         size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
     for entry in state.incident_updates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, abort, json, request
 from werkzeug.routing import MapAdapter
@@ -24,7 +24,21 @@ class App(Flask):
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None:
             return None
-        return MapAdapter(self.url_map, "localhost", "/", "", "http", request.path, request.method)
+        return Adapter(self.url_map, "localhost", "/", "", "http", request.path, request.method)
+
+
+class Adapter(MapAdapter):
+    """Werkzeug's matching, done once for each address that holds no variable."""
+
+    def match(self, *_: Any, **__: Any) -> Any:
+        known = self.map.__dict__.setdefault("matched", {})
+        asked = self.path_info, self.default_method
+        if asked not in known:
+            rule, variables = super().match(return_rule=True)
+            if variables:
+                return rule, variables
+            known[asked] = rule, variables
+        return known[asked]
 
 
 class Prepared(Response):
