@@ -23,7 +23,7 @@ import gevent
 from flask import Flask, Response, json, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from monitor import query, settings, statuspage
+from monitor import parts, query, settings, statuspage
 from monitor.history import History, Unavailable
 from monitor.incident import document
 from monitor.payload import NotAnUpdate, UnknownShape
@@ -34,6 +34,8 @@ from monitor.web import LARGEST_BODY, App, Prepared, excerpt, receive, require, 
 
 __version__ = "1.0.0"
 
+OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
+MOST_COUNTED = 500  # series of page and outcome
 LARGEST_ANSWER = 1024 * 1024  # a page of /incidents ends early here, with a cursor for the rest
 
 log = logging.getLogger("event_monitor")
@@ -62,17 +64,23 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     for kind in (NotAnUpdate, query.BadQuery, HTTPException):
         app.register_error_handler(kind, monitor.refuse)
     app.register_error_handler(Exception, _fail)
+    parts.attach(app)
     return app
 
 
 class Monitor:
-    """The routes, and what they work with: the history, the outputs, and the count of what was received."""
+    """The routes, and what they work with: the history, the outputs, and the count of what was received.
+
+    An optional part finds this in `app.extensions["monitor"]`; what it appends to `outputs` gets every new update,
+    what it appends to `stopping` is called once the server is asked to stop, before the last answers are sent.
+    """
 
     def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
         self.history, self.stdout = history, stdout
         history.late = self.announce
         self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
-        self.received: Counter[str] = Counter(accepted=0, duplicate=0, ignored=0, refused=0)
+        self.stopping: list[Callable[[], None]] = []
+        self.received: Counter[tuple[str, str]] = Counter()  # by page and outcome, one of OUTCOMES
         self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
         self._accepted, self._duplicate = Prepared(status="accepted"), Prepared(status="duplicate")
         self._started = monotonic()
@@ -86,11 +94,17 @@ class Monitor:
     def take(self, update: Update) -> Response:
         """Record an update and, if it is new, hand it to every output."""
         if not self.history.add(update):
-            self.received["duplicate"] += 1
+            self.count(update.page, "duplicate")
             return self._duplicate
-        self.received["accepted"] += 1
+        self.count(update.page, "accepted")
         self.announce(update)
         return self._accepted
+
+    def count(self, page: str, outcome: str) -> None:
+        """Count what was received; of pages past a bound, which strangers could name without end, together."""
+        if (page, outcome) not in self.received and len(self.received) >= MOST_COUNTED:
+            page = "other"
+        self.received[page, outcome] += 1
 
     def announce(self, update: Update) -> None:
         """Hand a new update to every output."""
@@ -100,16 +114,22 @@ class Monitor:
             except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
                 log.error("output failed: %s", where(error))
 
+    def stop(self) -> None:
+        """Tell every part that the server stops."""
+        for stop in self.stopping:
+            stop()
+
     def health(self) -> Response:
         """Answer 200 while the process serves: hosts restart on anything else, and a restart mends no database."""
         found = {"history": self.history.problem, "stdout": self.stdout.problem}
         problems = {part: problem for part, problem in found.items() if problem}
+        received = {outcome: sum(n for (_, o), n in self.received.items() if o == outcome) for outcome in OUTCOMES}
         return jsonify(
             status="degraded" if problems else "ok",
             problems=problems,
             version=__version__,
             uptime_seconds=int(monotonic() - self._started),
-            received=self.received,
+            received=received,
             stdout_dropped=self.stdout.dropped,
         )
 
@@ -138,7 +158,7 @@ class Monitor:
 
     def ignore(self, reason: UnknownShape) -> Answer:
         """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
-        self.received["ignored"] += 1
+        self.count(request.args.get("page", ""), "ignored")
         log.warning("ignored: %s: %s", reason, excerpt(request.environ["event_monitor.body"]))
         return jsonify(status="ignored", reason=str(reason)), 202
 
@@ -155,7 +175,8 @@ class Monitor:
             status, reason = error.code or 500, error.description or error.name
         if status == RequestEntityTooLarge.code:
             reason = f"the body is larger than {LARGEST_BODY} bytes"
-        self.received["refused"] += request.method == "POST"
+        if request.method == "POST":
+            self.count("", "refused")
         asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
         response = jsonify(error=reason)
@@ -178,15 +199,15 @@ def main() -> int:
     arguments = _arguments()
     stderr = log_to_stderr()
     app = _app_of_the_environment()
+    monitor: Monitor = app.extensions["monitor"]
     if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
         log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
     try:
-        serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url))
+        serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url), monitor.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
         stderr.drain(1)
         return 1
-    monitor: Monitor = app.extensions["monitor"]
     monitor.history.close()
     monitor.stdout.drain(1)
     log.info("stopped")

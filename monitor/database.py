@@ -9,20 +9,25 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
 
 import gevent
 from gevent.event import AsyncResult, Event
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor import statements
+from monitor import reading, statements
 from monitor.engine import SECONDS_FOR_A_STATEMENT, Line, parse
-from monitor.history import Incident, Unavailable
+from monitor.history import Arrival, Incident, Page, Span, Unavailable
 from monitor.query import Query
 from monitor.schema import NewerSchema, prepare, probe
 from monitor.update import Update
 
 log = logging.getLogger("event_monitor")
+
+Found = TypeVar("Found")
 
 MOST_IN_A_BATCH = 500
 PASSES_TO_GATHER = 5  # of the event loop
@@ -36,12 +41,14 @@ FAULTS = (SQLAlchemyError, OSError, gevent.Timeout)
 class DatabaseHistory:
     """A history over `url`; raise ValueError for a URL that is none, or for a database of a newer version.
 
-    `late` gets an update that turned out to be new after its sender was told to send it again.
+    `late` gets an update that turned out to be new after its sender was told to send it again. `services` tells
+    whom an update is to be sent to: a message for each is put in the outbox by the commit that records the update.
     """
 
     def __init__(self, url: str, keep_days: int | None = None) -> None:
         self.problem: str | None = None
         self.late: Callable[[Update], None] = lambda _: None
+        self.services: Callable[[Update], Sequence[str]] = lambda _: ()
         self._keep_days = keep_days
         self._writing, self._reading = Line(parse(url)), Line(parse(url), reading=True)
         self._waiting: list[_Waiting] = []
@@ -68,8 +75,23 @@ class DatabaseHistory:
 
     def incidents(self, query: Query) -> list[Incident]:
         """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
+        return self._read(lambda connection: reading.incidents_of(connection, query))
+
+    def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
+        """Return updates in the order of their commits: the first past number `after`, or the last for None."""
+        return self._read(lambda connection: reading.arrivals_of(connection, after, limit))
+
+    def pages(self) -> list[Page]:
+        """Return every page that updates came of, by name; raise Unavailable."""
+        return self._read(reading.pages_of)
+
+    def spans(self, since: datetime) -> list[Span]:
+        """Return what is open or ended since then, newest first; raise Unavailable."""
+        return self._read(lambda connection: reading.spans_of(connection, since))
+
+    def _read(self, asked: Callable[[Connection], Found]) -> Found:
         try:
-            return self._reading.run(lambda connection: statements.page(connection, query))
+            return self._reading.run(asked)
         except FAULTS as fault:
             raise Unavailable(_reason(fault)) from None
 
@@ -129,7 +151,9 @@ class DatabaseHistory:
         batch, self._waiting = self._waiting[:MOST_IN_A_BATCH], self._waiting[MOST_IN_A_BATCH:]
         number, updates = random.getrandbits(62), [waiting.update for waiting in batch]
         try:
-            outcomes = self._writing.run(lambda connection: statements.record(connection, number, updates))
+            outcomes = self._writing.run(
+                lambda connection: statements.record(connection, number, updates, self.services)
+            )
         except BaseException:
             self._in_doubt = number, updates
             self._waiting = batch + self._waiting  # to be told, by _fail

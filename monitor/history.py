@@ -1,24 +1,21 @@
-"""What has been seen, in memory and bounded: the default history.
+"""What a history is: what has been seen, asked by the routes and the optional parts alike.
 
-`add` says whether an update is new, `incidents` answers a query. database.py does the same over SQL.
+`add` says whether an update is new, the other methods read. memory.py is the default, database.py the same over SQL.
+Times are aware datetimes in UTC.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count, islice
 from typing import Protocol
 
-from monitor.incident import fold
+from monitor.incident import ended_at
 from monitor.query import Place, Query
-from monitor.update import Key, Update
+from monitor.update import Update
 
-Identity = tuple[str, str]  # page and id
-Row = tuple[int, int, Identity]  # a place and who stands there
+MOST_ARRIVALS, MOST_PAGES, MOST_SPANS = 10_000, 1_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +24,40 @@ class Incident:
 
     state: Update
     place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that updates came of, so many of them, the last of them at `received_at` by our own clock.
+
+    `updated_at` is the latest of the updates' own times.
+    """
+
+    id: str
+    name: str
+    updates: int
+    received_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long an incident or a maintenance lasted, without its story; `ended_at` is None while it is open."""
+
+    page_id: str
+    page: str
+    impact: str | None
+    status: str | None
+    began_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An update and its number: the later it came, the higher, though not every number is given."""
+
+    number: int
+    update: Update
 
 
 class Unavailable(Exception):
@@ -49,68 +80,22 @@ class History(Protocol):
     def incidents(self, query: Query) -> list[Incident]:
         """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
 
+    def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
+        """Return updates in the order of their arrival: the first past number `after`, or the last for None.
+
+        The newest MOST_ARRIVALS are kept, without their stories in SQL; raise Unavailable.
+        """
+
+    def pages(self) -> list[Page]:
+        """Return every page that updates came of, by name; raise Unavailable."""
+
+    def spans(self, since: datetime) -> list[Span]:
+        """Return what is open or ended since then, at most MOST_SPANS of the newest, newest first; no component
+        updates, as these have no end; raise Unavailable.
+        """
+
     def close(self) -> None:
         """Let go of what is open; nothing is added afterwards."""
-
-
-class MemoryHistory:
-    """The newest keys and the newest incidents, bounded in number, the incidents also in the size of their texts."""
-
-    problem: str | None = None
-    late: Callable[[Update], None]
-
-    def __init__(
-        self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_characters: int = 50_000_000
-    ) -> None:
-        self._most_keys, self._most_incidents, self._most_characters = most_keys, most_incidents, most_characters
-        self._seen: set[Key] = set()
-        self._oldest_seen: deque[Key] = deque()
-        self._incidents: dict[Identity, tuple[Update, Row, int]] = {}
-        self._rows: deque[Row] = deque()  # oldest first
-        self._numbers = count(1)
-        self._characters = 0
-
-    def add(self, update: Update) -> bool:
-        """Record an update; return True once per key while the key is among the newest 100,000."""
-        key = update.key
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        self._oldest_seen.append(key)
-        if len(self._seen) > self._most_keys:
-            self._seen.remove(self._oldest_seen.popleft())
-        self._record(update)
-        while len(self._incidents) > self._most_incidents or self._characters > self._most_characters:
-            _, _, size = self._incidents.pop(self._rows.popleft()[2])
-            self._characters -= size
-        return True
-
-    def incidents(self, query: Query) -> list[Incident]:
-        """Return at most `query.limit` incidents that match, newest first by created_at."""
-        after = 0 if query.before is None else len(self._rows) - bisect_left(self._rows, (*query.before, ("", "")))
-        rows = (self._incidents[identity] for _, _, identity in islice(reversed(self._rows), after, None))
-        found = (Incident(state, row[:2]) for state, row, _ in rows if query.matches(state))
-        return list(islice(found, query.limit))
-
-    def close(self) -> None:
-        """Do nothing: nothing is open."""
-
-    def _record(self, update: Update) -> None:
-        identity = (update.page_id, update.id)
-        known = self._incidents.get(identity)
-        if known is None:
-            state = fold(None, update)
-            row = (*place_of(state, next(self._numbers)), identity)
-            if self._rows and row < self._rows[-1]:
-                insort(self._rows, row)
-            else:
-                self._rows.append(row)
-        else:
-            state, row = fold(known[0], update), known[1]
-            self._characters -= known[2]
-        size = _size(state)
-        self._characters += size
-        self._incidents[identity] = state, row, size
 
 
 def place_of(state: Update, number: int) -> Place:
@@ -123,13 +108,7 @@ def microseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1_000_000)
 
 
-def _size(state: Update) -> int:
-    """Return about how many characters an incident keeps, and something for every object."""
-    size = 200 + len(state.page) + len(state.name) + len(state.message)
-    for text in (state.status, state.impact, state.shortlink, state.postmortem_body, state.old_status):
-        size += len(text) if text else 0
-    for component in state.components:
-        size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
-    for entry in state.incident_updates:
-        size += 100 + len(entry.body or "") + len(entry.id or "") + len(entry.status or "")
-    return size
+def span_of(incident: Update) -> Span:
+    """Return an incident's span: a maintenance begins when it is scheduled for."""
+    began_at = incident.scheduled_for or incident.created_at
+    return Span(incident.page_id, incident.page, incident.impact, incident.status, began_at, ended_at(incident))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitor import payload
-from monitor.update import Component, IncidentUpdate, Update, said_at
+from monitor.update import Component, IncidentUpdate, Update, message, said_at
 
 MOST_INCIDENT_UPDATES = 1000
 
@@ -66,18 +66,15 @@ def _edited(entry: IncidentUpdate) -> float:
     return entry.updated_at.timestamp() if entry.updated_at else 0.0
 
 
+def ended_at(incident: Update) -> datetime | None:
+    """Return when an incident ended, or None for one that is open."""
+    return None if is_open(incident) else incident.resolved_at or incident.updated_at
+
+
 def document(incident: Update) -> dict[str, Any]:
     """Return an incident as Statuspage's API gives it; one from a component update also says which change it was."""
-    served: dict[str, Any] = {
-        "id": incident.id,
-        "name": incident.name,
-        "status": incident.status,
-        "impact": incident.impact,
-        **{name: _iso(getattr(incident, name)) for name in TIMES},
-        "shortlink": incident.shortlink,
+    return _without_story(incident) | {
         "postmortem_body": incident.postmortem_body,
-        "page": {"id": incident.page_id, "name": incident.page},
-        "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
         "incident_updates": [
             {
                 "id": entry.id,
@@ -89,6 +86,24 @@ def document(incident: Update) -> dict[str, Any]:
             }
             for entry in incident.incident_updates
         ],
+    }
+
+
+def summary(update: Update) -> dict[str, Any]:
+    """Return one update by itself: the incident without its story, and the `message` as it is printed."""
+    return _without_story(update) | {"message": message(update)}
+
+
+def _without_story(incident: Update) -> dict[str, Any]:
+    served: dict[str, Any] = {
+        "id": incident.id,
+        "name": incident.name,
+        "status": incident.status,
+        "impact": incident.impact,
+        **{name: _iso(getattr(incident, name)) for name in TIMES},
+        "shortlink": incident.shortlink,
+        "page": {"id": incident.page_id, "name": incident.page},
+        "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
     }
     if incident.is_component_update:
         served["component_update"] = {
@@ -102,19 +117,18 @@ def document(incident: Update) -> dict[str, Any]:
 
 
 def restore(served: dict[str, Any]) -> Update:
-    """Return the incident of a document that also holds its `message`: the inverse of `document`."""
+    """Return the incident of a document that also holds its `message`, or the update of a summary."""
     change = served.get("component_update")
     times: dict[str, Any] = {name: payload.time(served[name]) for name in TIMES}
     return Update(
         page_id=served["page"]["id"],
         page=served["page"]["name"],
         components=tuple([Component(**component) for component in served["components"]]),
-        incident_updates=tuple([_entry(**entry) for entry in served["incident_updates"]]),
+        incident_updates=tuple([_entry(**entry) for entry in served.get("incident_updates", ())]),
         is_component_update=change is not None,
         old_status=change and change["old_status"],
-        **{
-            name: served[name] for name in ("id", "name", "status", "impact", "shortlink", "postmortem_body", "message")
-        },
+        postmortem_body=served.get("postmortem_body"),
+        **{name: served[name] for name in ("id", "name", "status", "impact", "shortlink", "message")},
         **times,
     )
 

@@ -28,6 +28,7 @@ class BadQuery(ValueError):
 class Query:
     """Incidents newest first by created_at, from below `before`; None asks for all."""
 
+    id: str | None = None
     page: str | None = None
     component: str | None = None
     status: str | None = None
@@ -39,7 +40,8 @@ class Query:
     def matches(self, incident: Update) -> bool:
         """Tell whether an incident passes the filters; a page or a component may be named or given by its id."""
         return (
-            (self.page is None or self.page in (incident.page, incident.page_id))
+            (self.id is None or self.id == incident.id)
+            and (self.page is None or self.page in (incident.page, incident.page_id))
             and (self.component is None or any(self.component in (c.name, c.id) for c in incident.components))
             and (self.impact is None or self.impact == incident.impact)
             and (self.since is None or incident.updated_at >= self.since)
@@ -57,9 +59,10 @@ def cursor(place: Place) -> str:
 def read(arguments: Mapping[str, list[str]]) -> Query:
     """Return the query in a query string's parameters, given as lists; raise BadQuery naming the parameter."""
     given = {name: _once(name, values) for name, values in arguments.items() if name != "token"}
-    if unknown := sorted(set(given) - {"page", "component", "status", "impact", "since", "limit", "cursor"}):
+    if unknown := sorted(set(given) - {"id", "page", "component", "status", "impact", "since", "limit", "cursor"}):
         raise BadQuery(f"unknown parameter {unknown[0]!a}")
     return Query(
+        id=given.get("id"),
         page=given.get("page"),
         component=given.get("component"),
         status=_one_of("status", STATUSES, given.get("status")),

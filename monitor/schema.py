@@ -9,9 +9,19 @@ from __future__ import annotations
 import sqlalchemy as sql
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
-VERSION = 1
-# Statements that turn version n into n + 1, run in one transaction: {1: ("ALTER TABLE …",)}
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+VERSION = 2
+# Statements that turn version n into n + 1, run in one transaction; new tables are there before they run.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE incidents ADD COLUMN began_at BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN ended_at BIGINT",
+        "UPDATE incidents SET began_at = created_at",
+        "UPDATE incidents SET ended_at = updated_at WHERE status IN ('resolved', 'postmortem', 'completed')",
+        "CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL",
+        "INSERT INTO pages (id, name, updates, received_at, updated_at)"
+        " SELECT page_id, max(page), count(*), max(updated_at), max(updated_at) FROM incidents GROUP BY page_id",
+    )
+}
 ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
 
 metadata = sql.MetaData()
@@ -37,6 +47,8 @@ incidents = Table(
     Column("is_open", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("began_at", BigInteger, nullable=False),  # scheduled_for, or created_at
+    Column("ended_at", BigInteger),  # no component update ends
     Column("document", Text, nullable=False),
     Index("incidents_identity", "id", "page_id", unique=True),
     Index("incidents_by_created_at", "created_at", "number"),
@@ -45,8 +57,9 @@ incidents = Table(
     Index("incidents_by_updated_at", "updated_at"),
 )
 # The few that are open, among all that ended.
-_open = incidents.c.is_open
+_open, _ended = incidents.c.is_open, incidents.c.ended_at.is_not(None)
 Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
+Index("incidents_ended", incidents.c.ended_at, sqlite_where=_ended, postgresql_where=_ended)
 components = Table(
     "incident_components",
     metadata,
@@ -55,6 +68,34 @@ components = Table(
     Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
     Index("incident_components_by_component", "component"),
     sqlite_with_rowid=False,
+)
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("updates", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+# The newest updates in the order of their commits, for readers that come back.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("document", Text, nullable=False),
+)
+# What is still to be sent, a row for each message.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("page_id", Text, nullable=False),
+    Column("incident_id", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("outbox_by_service", "service", "number"),
 )
 
 
@@ -70,6 +111,8 @@ def prepare(connection: sql.Connection) -> None:
         metadata.create_all(connection)
         connection.execute(sql.insert(schema).values(version=VERSION))
     found = lock(connection)
+    if found < VERSION:
+        metadata.create_all(connection)
     for version in range(found, VERSION):
         for statement in MIGRATIONS[version]:
             connection.exec_driver_sql(statement)

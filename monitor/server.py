@@ -22,8 +22,13 @@ SECONDS_TO_STOP = 8  # hosts kill after 10 s and more; what is under way by then
 BACKLOG = 1024
 
 
-def serve(application: Any, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; tell `ready` the URL. Raise OSError or UnicodeError for a bad address."""
+def serve(
+    application: Any, host: str, port: int, ready: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; tell `ready` the URL, and `stopping` when that comes.
+
+    Raise OSError or UnicodeError for a bad address.
+    """
     host.encode("idna")  # raises here, not in the resolver's thread, which would print it
     # Usually 1,024: 900 stalled clients and an outage's storm need more.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -39,6 +44,7 @@ def serve(application: Any, host: str, port: int, ready: Callable[[str], None]) 
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, asked_to_stop.set)
     asked_to_stop.wait()
+    stopping()
     server.stop_cleanly()
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from flask import Config
 
-from monitor.history import History, MemoryHistory
+from monitor.history import History
+from monitor.memory import MemoryHistory
 
 
 class BadSetting(ValueError):

@@ -1,4 +1,4 @@
-"""What is said to the tables of a durable history: record updates, give a page of incidents, forget old ones.
+"""What is written to the tables of a durable history: record updates, forget old ones. reading.py reads.
 
 Every function takes a connection inside a transaction.
 """
@@ -6,25 +6,32 @@ Every function takes a connection inside a transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, exists, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitor.history import Incident, microseconds
-from monitor.incident import ENDED, document, fold, is_open, restore
-from monitor.query import Query
-from monitor.schema import components, incidents, lock, updates
-from monitor.statuspage import COMPONENT_STATUSES
+from monitor.history import MOST_ARRIVALS, microseconds
+from monitor.incident import document, ended_at, fold, is_open, summary
+from monitor.reading import state_of
+from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
 from monitor.update import Update
 
 PRUNED_AT_ONCE = 200
+ARRIVED = "event_monitor"  # the channel on which PostgreSQL tells other processes that updates arrived
 
 
-def record(connection: Connection, batch: int, given: Sequence[Update]) -> list[bool]:
-    """Record updates; return for each whether it is new."""
+def _none(_: Update) -> Sequence[str]:
+    return ()
+
+
+def record(
+    connection: Connection, batch: int, given: Sequence[Update], services: Callable[[Update], Sequence[str]] = _none
+) -> list[bool]:
+    """Record updates, a message for each service that an update goes to, and return for each whether it is new."""
     if connection.dialect.name == "postgresql":
         lock(connection)
     rows = {
@@ -36,7 +43,7 @@ def record(connection: Connection, batch: int, given: Sequence[Update]) -> list[
         }
         for u in given
     }
-    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(updates)
+    upsert = _upsert(connection, updates)
     key = (updates.c.page_id, updates.c.id, updates.c.updated_at)
     unseen = connection.execute(upsert.on_conflict_do_nothing().returning(*key), list(rows.values()))
     new = {tuple(row) for row in unseen}
@@ -45,7 +52,9 @@ def record(connection: Connection, batch: int, given: Sequence[Update]) -> list[
         key_of_one = (one.page_id, one.id, microseconds(one.updated_at))
         outcomes.append(key_of_one in new)
         new.discard(key_of_one)  # the same update twice in one batch
-    _fold(connection, [u for u, is_new in zip(given, outcomes, strict=True) if is_new])
+    if new_ones := [u for u, is_new in zip(given, outcomes, strict=True) if is_new]:
+        _fold(connection, new_ones)
+        _arrive(connection, batch, new_ones, services)
     return outcomes
 
 
@@ -62,11 +71,9 @@ def recorded(connection: Connection, batch: int, given: Sequence[Update]) -> lis
 
 def _fold(connection: Connection, new: Sequence[Update]) -> None:
     ids = {u.id for u in new}
-    if not ids:
-        return
     # By id alone, which the index begins with: SQLite scans the table for a list of pairs.
     asked = select(incidents.c.document).where(incidents.c.id.in_(ids))
-    known = {(state.page_id, state.id): state for state in map(_state, connection.scalars(asked))}
+    known = {(state.page_id, state.id): state for state in map(state_of, connection.scalars(asked))}
     states: dict[tuple[str, str], Update] = {}
     for u in new:
         at = (u.page_id, u.id)
@@ -90,6 +97,48 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
         connection.execute(sql.insert(components), names)
 
 
+def _arrive(
+    connection: Connection, batch: int, new: Sequence[Update], services: Callable[[Update], Sequence[str]]
+) -> None:
+    rows = [{"document": json.dumps(summary(u))} for u in new]
+    connection.execute(sql.insert(arrivals), rows)
+    if batch % 50 == 0:  # a random number: now and then is enough
+        newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
+        connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
+    messages = [
+        {"service": service, "page_id": u.page_id, "incident_id": u.id, "attempts": 0, "document": row["document"]}
+        for u, row in zip(new, rows, strict=True)
+        for service in services(u)
+    ]
+    if messages:
+        connection.execute(sql.insert(outbox), messages)
+    _count(connection, new)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {ARRIVED}")
+
+
+def _count(connection: Connection, new: Sequence[Update]) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    for u in new:
+        row = seen.setdefault(u.page_id, {"id": u.page_id, "updates": 0, "updated_at": 0})
+        newest_time = max(row["updated_at"], microseconds(u.updated_at))
+        row.update(name=u.page, updates=row["updates"] + 1, updated_at=newest_time, received_at=time.time_ns() // 1000)
+    upsert = _upsert(connection, pages)
+    given = upsert.excluded
+    later = sql.case((given.updated_at > pages.c.updated_at, given.updated_at), else_=pages.c.updated_at)
+    changed = {
+        "name": given.name,
+        "updates": pages.c.updates + given.updates,
+        "updated_at": later,
+        "received_at": given.received_at,
+    }
+    connection.execute(upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed), list(seen.values()))
+
+
+def _upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
 def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
     return and_(page_id == sql.bindparam("of_page"), identity == sql.bindparam("of_id"))
 
@@ -97,10 +146,6 @@ def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
 def _delete(connection: Connection, table: Table, identity: Column[Any], those: Sequence[tuple[str, str]]) -> None:
     rows = [{"of_page": page_id, "of_id": incident_id} for page_id, incident_id in those]
     connection.execute(sql.delete(table).where(_is(table.c.page_id, identity)), rows)
-
-
-def _state(document: str) -> Update:
-    return restore(json.loads(document))
 
 
 def _row(state: Update) -> dict[str, Any]:
@@ -113,37 +158,10 @@ def _row(state: Update) -> dict[str, Any]:
         "is_open": is_open(state),
         "created_at": microseconds(state.created_at),
         "updated_at": microseconds(state.updated_at),
+        "began_at": microseconds(state.scheduled_for or state.created_at),
+        "ended_at": None if state.is_component_update or not (ended := ended_at(state)) else microseconds(ended),
         "document": json.dumps(document(state) | {"message": state.message}),
     }
-
-
-def page(connection: Connection, query: Query) -> list[Incident]:
-    """Return the incidents that a query asks for, newest first."""
-    created_at, number = incidents.c.created_at, incidents.c.number
-    asked = select(number, created_at, incidents.c.document).order_by(created_at.desc(), number.desc())
-    if query.page is not None:
-        asked = asked.where(or_(incidents.c.page == query.page, incidents.c.page_id == query.page))
-    if query.component is not None:
-        its = (components.c.page_id == incidents.c.page_id, components.c.incident_id == incidents.c.id)
-        asked = asked.where(exists().where(components.c.component == query.component, *its))
-    if query.status is not None:
-        asked = asked.where(_has_status(query.status))
-    if query.impact is not None:
-        asked = asked.where(incidents.c.impact == query.impact)
-    if query.since is not None:
-        asked = asked.where(incidents.c.updated_at >= microseconds(query.since))
-    if query.before is not None:
-        asked = asked.where(tuple_(created_at, number) < tuple_(*query.before))
-    rows = connection.execute(asked.limit(query.limit))
-    return [Incident(_state(text), (created, at)) for at, created, text in rows]
-
-
-def _has_status(status: str) -> ColumnElement[bool]:
-    if status == "open":
-        return incidents.c.is_open.expression
-    if status in ENDED or status in COMPONENT_STATUSES:
-        return incidents.c.status == status
-    return and_(incidents.c.is_open, incidents.c.status == status)  # as said, so that the index of the open ones serves
 
 
 def prune(connection: Connection, now: int, keep: int) -> int:

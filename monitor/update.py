@@ -84,12 +84,22 @@ class Update:
 
 def lines(update: Update) -> str:
     """Return the two lines of an update, each ended by a newline and neither empty, whatever a provider wrote."""
+    about = product(update)
+    return f"[{str(update.updated_at)[:19]}] Product: {about}\nStatus: {message(update) or about}\n"
+
+
+def product(update: Update) -> str:
+    """Return what an update is about, in one line: `OpenAI API - Chat Completions, Responses`."""
     page = one_line(update.page, LONGEST_PAGE) or one_line(update.page_id, LONGEST_PAGE) or NOTHING
     about = one_line(", ".join([component.name for component in update.components]), LONGEST_PRODUCT)
     about = about or one_line(update.name, LONGEST_PRODUCT) or one_line(update.id, LONGEST_PRODUCT) or NOTHING
-    message = one_line(plain(update.message), LONGEST_MESSAGE)
-    message = message or one_line(headline(update.status, update.name), LONGEST_MESSAGE) or about
-    return f"[{str(update.updated_at)[:19]}] Product: {page} - {about}\nStatus: {message}\n"
+    return f"{page} - {about}"
+
+
+def message(update: Update) -> str:
+    """Return what an update says, as one line of text; empty where nothing of it may be shown."""
+    said = one_line(plain(update.message), LONGEST_MESSAGE)
+    return said or one_line(headline(update.status, update.name), LONGEST_MESSAGE)
 
 
 def headline(status: str | None, name: str) -> str:

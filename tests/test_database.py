@@ -15,8 +15,12 @@ from contextlib import suppress
 import psycopg
 import pytest
 import requests
+from sqlalchemy import create_engine
 
+from monitor import engine as engine_module
+from monitor.database import DatabaseHistory
 from tests.conftest import ROOT, incident, payload, until
+from tests.test_history import START, update
 
 QUICK = "from monitor import database, engine; database.SECONDS_FOR_A_STATEMENT = engine.SECONDS_FOR_A_STATEMENT = 1"
 
@@ -257,28 +261,42 @@ def test_a_database_of_a_newer_version_is_refused_in_one_line(start, sqlite_url,
     assert re.fullmatch("event_monitor: MONITOR_DATABASE_URL: .*version 99.*\n", refused.stderr)
 
 
-def test_a_database_of_an_older_version_is_carried_forward(start, sqlite_url, file):
-    old = start(environment=environment(sqlite_url))
-    old.post(incident())
-    old.stop()
+def test_a_database_of_an_older_version_is_carried_forward(url):
+    history = DatabaseHistory(url)
+    history.add(update())
+    history.add(update(1, status="resolved"))
+    pages, spans = history.pages(), history.spans(START)
+    history.close()
+    to_version_1 = """DROP TABLE pages; DROP TABLE arrivals; DROP TABLE outbox; DROP INDEX incidents_ended;
+        ALTER TABLE incidents DROP COLUMN began_at; ALTER TABLE incidents DROP COLUMN ended_at;
+        UPDATE event_monitor_schema SET version = 1"""
+    engine = create_engine(engine_module.parse(url))
+    with engine.begin() as connection:
+        for statement in to_version_1.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
-    newer = "schema.VERSION, schema.MIGRATIONS = 2, {1: ('ALTER TABLE incidents ADD COLUMN note TEXT',)}"
-    monitor = start(environment=environment(sqlite_url), preamble=f"from monitor import schema; {newer}")
+    newer = DatabaseHistory(url)
 
-    assert monitor.post(incident()).json() == {"status": "duplicate"}
-    assert query(file, "SELECT version FROM event_monitor_schema") == [(2,)]
-    assert query(file, "SELECT note FROM incidents") == [(None,)]
+    assert newer.add(update()) is False
+    assert newer.spans(START) == spans
+    assert [(page.id, page.name, page.updates) for page in newer.pages()] == [
+        (page.id, page.name, page.updates) for page in pages
+    ]
+    assert newer.add(update(2))
+    assert [arrival.update.id for arrival in newer.arrivals(0, 9)] == ["i2"]
+    newer.close()
 
 
 def test_a_step_forward_that_fails_changes_nothing(start, sqlite_url, file):
     start(environment=environment(sqlite_url)).stop()
 
     steps = "('ALTER TABLE incidents ADD COLUMN note TEXT', 'ALTER TABLE nowhere ADD COLUMN note TEXT')"
-    newer = f"from monitor import schema; schema.VERSION, schema.MIGRATIONS = 2, {{1: {steps}}}"
+    newer = f"from monitor import schema; schema.VERSION, schema.MIGRATIONS = 3, {{2: {steps}}}"
     monitor = start(environment=environment(sqlite_url), preamble=newer)
 
     assert monitor.get("/ready").status_code == 503
-    assert query(file, "SELECT version FROM event_monitor_schema") == [(1,)]
+    assert query(file, "SELECT version FROM event_monitor_schema") == [(2,)]
     assert "note" not in str(query(file, "SELECT sql FROM sqlite_master"))
 
 

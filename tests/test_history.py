@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor import history as histories
+from monitor.memory import MemoryHistory
 from monitor.query import Query
 from monitor.update import Component, IncidentUpdate, Update
 
@@ -17,7 +17,7 @@ OPTIONAL = pytest.mark.optional
 @pytest.fixture(params=["memory", pytest.param("sqlite", marks=OPTIONAL), pytest.param("postgresql", marks=OPTIONAL)])
 def history(request, tmp_path):
     if request.param == "memory":
-        yield histories.MemoryHistory()
+        yield MemoryHistory()
         return
     from monitor.database import DatabaseHistory
 
@@ -186,7 +186,7 @@ def test_a_query_asks_of_the_newest_state(history):
 
 
 def test_the_oldest_key_is_forgotten_first():
-    history = histories.MemoryHistory(most_keys=3)
+    history = MemoryHistory(most_keys=3)
     for minute in range(4):
         history.add(update(minute=minute))
 
@@ -194,7 +194,7 @@ def test_the_oldest_key_is_forgotten_first():
 
 
 def test_the_oldest_incidents_are_forgotten_first():
-    history = histories.MemoryHistory(most_incidents=3)
+    history = MemoryHistory(most_incidents=3)
     for number in (4, 1, 0, 3, 2):
         history.add(update(number))
 
@@ -202,7 +202,7 @@ def test_the_oldest_incidents_are_forgotten_first():
 
 
 def test_an_update_of_a_forgotten_incident_is_taken():
-    history = histories.MemoryHistory(most_incidents=2)
+    history = MemoryHistory(most_incidents=2)
     for number in range(3):
         history.add(update(number))
 
@@ -225,7 +225,7 @@ ENTRY = update().incident_updates[0]
     ],
 )
 def test_the_size_of_what_is_kept_is_bounded_whatever_is_long(fields):
-    history = histories.MemoryHistory(most_characters=100_000)
+    history = MemoryHistory(most_characters=100_000)
     for number in range(100):
         history.add(update(number, **fields))
 
@@ -233,7 +233,7 @@ def test_the_size_of_what_is_kept_is_bounded_whatever_is_long(fields):
 
 
 def test_a_growing_story_makes_room_by_forgetting_others():
-    history = histories.MemoryHistory(most_characters=15_000)
+    history = MemoryHistory(most_characters=15_000)
     for number in range(10):
         history.add(update(number, name="n" * 500))
     for minute in range(30):
@@ -246,7 +246,7 @@ def test_a_growing_story_makes_room_by_forgetting_others():
 
 
 def test_an_incident_larger_than_all_room_is_not_kept_and_the_next_is():
-    history = histories.MemoryHistory(most_characters=10_000)
+    history = MemoryHistory(most_characters=10_000)
     assert history.add(update(0, name="x" * 20_000))
     assert history.add(update(1))
 
@@ -254,7 +254,7 @@ def test_an_incident_larger_than_all_room_is_not_kept_and_the_next_is():
 
 
 def test_a_story_keeps_its_newest_thousand_entries():
-    history = histories.MemoryHistory()
+    history = MemoryHistory()
     for minute in range(0, 1_200, 400):
         entries = tuple(
             [
@@ -266,3 +266,57 @@ def test_a_story_keeps_its_newest_thousand_entries():
 
     (state,) = states(history)
     assert [entry.id for entry in state.incident_updates] == [str(number) for number in range(1_199, 199, -1)]
+
+
+def test_an_incident_is_found_by_its_id(history):
+    for number in (1, 2):
+        history.add(update(number))
+    history.add(update(2, page_id="p2"))
+
+    assert ids(history, id="i2") == ["i2", "i2"]
+    assert ids(history, id="i2", page="p2") == ["i2"]
+    assert ids(history, id="i") == []
+
+
+def test_updates_are_given_in_the_order_of_their_arrival(history):
+    for number in (3, 1, 2):
+        history.add(update(number))
+    history.add(update(1))
+    first, *later = history.arrivals(0, 9)
+
+    assert [arrival.update.id for arrival in (first, *later)] == ["i3", "i1", "i2"]
+    assert first.number < later[0].number < later[1].number
+    assert [arrival.update.id for arrival in history.arrivals(first.number, 1)] == ["i1"]
+    assert [arrival.update.id for arrival in history.arrivals(None, 2)] == ["i1", "i2"]
+    assert history.arrivals(later[1].number, 9) == []
+
+
+def test_a_page_is_counted_and_its_newest_time_kept(history):
+    before = datetime.now(UTC)
+    history.add(update(5))
+    history.add(update(1, page="Fabrikam Status"))
+    history.add(update(0, page_id="p2", page="Adatum"))
+
+    adatum, fabrikam = history.pages()
+    assert (adatum.id, adatum.updates) == ("p2", 1)
+    assert (fabrikam.name, fabrikam.updates, fabrikam.updated_at) == (
+        "Fabrikam Status",
+        2,
+        START + timedelta(hours=5),
+    )
+    assert before <= fabrikam.received_at <= datetime.now(UTC)
+
+
+def test_spans_are_what_is_open_or_ended_since(history):
+    history.add(update(1))
+    history.add(update(2, status="resolved", resolved_at=START + timedelta(hours=3)))
+    history.add(update(30, status="completed", scheduled_for=START + timedelta(hours=40)))
+    history.add(update(50, status="major_outage", is_component_update=True))
+
+    began = [(span.began_at, span.ended_at) for span in history.spans(START + timedelta(hours=4))]
+
+    assert began == [
+        (START + timedelta(hours=40), START + timedelta(hours=30)),
+        (START + timedelta(hours=1), None),
+    ]
+    assert len(history.spans(START)) == 3

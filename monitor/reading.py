@@ -1,0 +1,89 @@
+"""What is read from the tables of a durable history: incidents, arrivals, pages, spans.
+
+Every function takes a connection inside a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, tuple_
+
+from monitor.history import MOST_SPANS, Arrival, Incident, Page, Span, microseconds
+from monitor.incident import ENDED, restore
+from monitor.query import Query
+from monitor.schema import arrivals, components, incidents, pages
+from monitor.statuspage import COMPONENT_STATUSES
+from monitor.update import Update
+
+START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def state_of(document: str) -> Update:
+    """Return the incident, or the update, of a stored document."""
+    return restore(json.loads(document))
+
+
+def incidents_of(connection: Connection, query: Query) -> list[Incident]:
+    """Return the incidents that a query asks for, newest first."""
+    created_at, number = incidents.c.created_at, incidents.c.number
+    asked = select(number, created_at, incidents.c.document).order_by(created_at.desc(), number.desc())
+    if query.id is not None:
+        asked = asked.where(incidents.c.id == query.id)
+    if query.page is not None:
+        asked = asked.where(or_(incidents.c.page == query.page, incidents.c.page_id == query.page))
+    if query.component is not None:
+        its = (components.c.page_id == incidents.c.page_id, components.c.incident_id == incidents.c.id)
+        asked = asked.where(exists().where(components.c.component == query.component, *its))
+    if query.status is not None:
+        asked = asked.where(_has_status(query.status))
+    if query.impact is not None:
+        asked = asked.where(incidents.c.impact == query.impact)
+    if query.since is not None:
+        asked = asked.where(incidents.c.updated_at >= microseconds(query.since))
+    if query.before is not None:
+        asked = asked.where(tuple_(created_at, number) < tuple_(*query.before))
+    rows = connection.execute(asked.limit(query.limit))
+    return [Incident(state_of(text), (created, at)) for at, created, text in rows]
+
+
+def _has_status(status: str) -> ColumnElement[bool]:
+    if status == "open":
+        return incidents.c.is_open.expression
+    if status in ENDED or status in COMPONENT_STATUSES:
+        return incidents.c.status == status
+    return and_(incidents.c.is_open, incidents.c.status == status)  # as said, so that the index of the open ones serves
+
+
+def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[Arrival]:
+    """Return updates in the order of their commits: the first past number `after`, or the last for None."""
+    asked = select(arrivals.c.number, arrivals.c.document).limit(limit)
+    if after is None:
+        rows = list(connection.execute(asked.order_by(arrivals.c.number.desc())))[::-1]
+    else:
+        rows = list(connection.execute(asked.where(arrivals.c.number > after).order_by(arrivals.c.number)))
+    return [Arrival(number, state_of(document)) for number, document in rows]
+
+
+def pages_of(connection: Connection) -> list[Page]:
+    """Return every page, by name."""
+    asked = select(pages.c.id, pages.c.name, pages.c.updates, pages.c.received_at, pages.c.updated_at)
+    rows = connection.execute(asked.order_by(pages.c.name))
+    return [Page(at, name, count, _time(received), _time(updated)) for at, name, count, received, updated in rows]
+
+
+def spans_of(connection: Connection, since: datetime) -> list[Span]:
+    """Return what is open or ended since then, newest first."""
+    of = incidents.c
+    asked = select(of.page_id, of.page, of.impact, of.status, of.began_at, of.ended_at)
+    asked = asked.where(or_(of.is_open, of.ended_at >= microseconds(since))).order_by(of.began_at.desc())
+    rows = connection.execute(asked.limit(MOST_SPANS))
+    return [
+        Span(page_id, page, impact, status, _time(began), None if ended is None else _time(ended))
+        for page_id, page, impact, status, began, ended in rows
+    ]
+
+
+def _time(microseconds_since_1970: int) -> datetime:
+    return START + timedelta(microseconds=microseconds_since_1970)
