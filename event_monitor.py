@@ -35,7 +35,7 @@ from monitor.web import LARGEST_BODY, App, Prepared, excerpt, receive, require, 
 __version__ = "1.0.0"
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
-MOST_COUNTED = 500  # series of page and outcome
+MOST_COUNTED = 500  # of page, outcome and source
 LARGEST_ANSWER = 1024 * 1024  # a page of /incidents ends early here, with a cursor for the rest
 
 log = logging.getLogger("event_monitor")
@@ -79,8 +79,9 @@ class Monitor:
         self.history, self.stdout = history, stdout
         history.late = self.announce
         self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
+        self.version = __version__
         self.stopping: list[Callable[[], None]] = []
-        self.received: Counter[tuple[str, str]] = Counter()  # by page and outcome, one of OUTCOMES
+        self.received: Counter[tuple[str, str, str]] = Counter()  # by page, outcome and source
         self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
         self._accepted, self._duplicate = Prepared(status="accepted"), Prepared(status="duplicate")
         self._started = monotonic()
@@ -100,11 +101,11 @@ class Monitor:
         self.announce(update)
         return self._accepted
 
-    def count(self, page: str, outcome: str) -> None:
-        """Count what was received; of pages past a bound, which strangers could name without end, together."""
-        if (page, outcome) not in self.received and len(self.received) >= MOST_COUNTED:
+    def count(self, page: str, outcome: str, source: str = "push") -> None:
+        """Count what was received; pages past a bound, which strangers could name without end, together."""
+        if (page, outcome, source) not in self.received and len(self.received) >= MOST_COUNTED:
             page = "other"
-        self.received[page, outcome] += 1
+        self.received[page, outcome, source] += 1
 
     def announce(self, update: Update) -> None:
         """Hand a new update to every output."""
@@ -123,7 +124,7 @@ class Monitor:
         """Answer 200 while the process serves: hosts restart on anything else, and a restart mends no database."""
         found = {"history": self.history.problem, "stdout": self.stdout.problem}
         problems = {part: problem for part, problem in found.items() if problem}
-        received = {outcome: sum(n for (_, o), n in self.received.items() if o == outcome) for outcome in OUTCOMES}
+        received = {outcome: sum(n for (_, o, _), n in self.received.items() if o == outcome) for outcome in OUTCOMES}
         return jsonify(
             status="degraded" if problems else "ok",
             problems=problems,

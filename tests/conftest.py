@@ -46,6 +46,10 @@ def incident(incident_id="i1", *, page=None, **fields):
     return made
 
 
+def environment(url, **settings):
+    return {"MONITOR_DATABASE_URL": url, **settings}
+
+
 def until(condition, seconds=5):
     """Wait until condition() is true, and return what it gave; fail after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -153,6 +157,24 @@ def postgresql():
         server = postgresql_server.Server(Path(directory) / "postgresql")
         yield server
         server.stop()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "files" / "monitor.db"
+
+
+@pytest.fixture
+def sqlite_url(file):
+    file.parent.mkdir()
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, sqlite_url):
+    if request.param == "sqlite":
+        return sqlite_url
+    return request.getfixturevalue("postgresql").new_database("monitor_test")
 
 
 @pytest.fixture

@@ -19,32 +19,10 @@ from sqlalchemy import create_engine
 
 from monitor import engine as engine_module
 from monitor.database import DatabaseHistory
-from tests.conftest import ROOT, incident, payload, until
+from tests.conftest import ROOT, environment, incident, payload, until
 from tests.test_history import START, update
 
 QUICK = "from monitor import database, engine; database.SECONDS_FOR_A_STATEMENT = engine.SECONDS_FOR_A_STATEMENT = 1"
-
-
-@pytest.fixture
-def file(tmp_path):
-    return tmp_path / "files" / "monitor.db"
-
-
-@pytest.fixture
-def sqlite_url(file):
-    file.parent.mkdir()
-    return f"sqlite:///{file}"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, sqlite_url):
-    if request.param == "sqlite":
-        return sqlite_url
-    return request.getfixturevalue("postgresql").new_database("monitor_test")
-
-
-def environment(url, **settings):
-    return {"MONITOR_DATABASE_URL": url, **settings}
 
 
 def healthy(monitor):
