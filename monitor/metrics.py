@@ -7,15 +7,17 @@ Names follow https://prometheus.io/docs/practices/naming/
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import accumulate
 from time import perf_counter
 from typing import Any
 
 from flask import Flask, Response, request
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from monitor.history import History, Unavailable
 from monitor.query import IMPACTS
@@ -33,12 +35,12 @@ def init_app(app: Flask) -> None:
     """Add `GET /metrics`, and time what handles webhooks."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    seconds = _Seconds()
+    registry.register(seconds)
     registry.register(_Collector(app.extensions))
-    help_text = "From the head of a webhook to its answer, the reading of its body included."
-    seconds = Histogram("event_monitor_webhook_seconds", help_text, buckets=BUCKETS, registry=registry)
     for rule in app.url_map.iter_rules():
         if rule.rule.startswith("/webhook/"):
-            app.view_functions[rule.endpoint] = _timed(app.view_functions[rule.endpoint], seconds)
+            app.view_functions[rule.endpoint] = seconds.timed(app.view_functions[rule.endpoint])
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -47,15 +49,29 @@ def init_app(app: Flask) -> None:
         return Response(encode(registry), content_type=content_type)
 
 
-def _timed(view: Callable[..., Any], seconds: Histogram) -> Callable[..., Any]:
-    def timed(**variables: Any) -> Any:
-        began = perf_counter()
-        try:
-            return view(**variables)
-        finally:
-            seconds.observe(perf_counter() - began)
+class _Seconds:
+    """How long webhooks took; prometheus_client's own histogram locks, which takes as long as a tenth of a view."""
 
-    return timed
+    def __init__(self) -> None:
+        self._counts, self._sum = [0] * (len(BUCKETS) + 1), 0.0
+
+    def timed(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(**variables: Any) -> Any:
+            began = perf_counter()
+            try:
+                return view(**variables)
+            finally:
+                took = perf_counter() - began
+                self._sum += took
+                self._counts[bisect_left(BUCKETS, took)] += 1
+
+        return timed
+
+    def collect(self) -> Iterator[Metric]:
+        help_text = "From the head of a webhook to its answer, the reading of its body included."
+        limits = [*map(str, BUCKETS), "+Inf"]
+        buckets = list(zip(limits, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily("event_monitor_webhook_seconds", help_text, buckets, self._sum)
 
 
 class _Collector:

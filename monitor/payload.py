@@ -48,7 +48,7 @@ def decode(body: bytes) -> JSONObject:
     except ValueError as error:
         raise NotAnUpdate(f"the body is not JSON: {error}") from None
     # What passes neither test is neither deep nor unstorable: JSON allows those characters as escapes only.
-    if body.count(b"[") + body.count(b"{") > DEEPEST or b"\\u" in body:
+    if b"\\" in body or body.count(b"[") + body.count(b"{") > DEEPEST:
         value = _all_storable(value, DEEPEST)
     if not isinstance(value, dict):
         raise NotAnUpdate("the body is not a JSON object")

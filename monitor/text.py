@@ -36,6 +36,8 @@ def one_line(text: str, longest: int) -> str:
     Line breaks of every kind become spaces; control characters, escapes, bidirectional overrides, zero-width
     characters and lone surrogates (Unicode's categories C, which `isprintable` refuses) go.
     """
+    if len(text) <= longest and text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()  # most are so
     line = text[: 4 * longest]
     if not line.isprintable():
         line = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in line)
