@@ -26,6 +26,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from monitor import parts, query, settings, statuspage
 from monitor.history import History, Unavailable
 from monitor.incident import document
+from monitor.pages import Names
 from monitor.payload import NotAnUpdate, UnknownShape
 from monitor.printer import Printer, log_to_stderr
 from monitor.server import serve
@@ -78,6 +79,7 @@ class Monitor:
     def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
         self.history, self.stdout = history, stdout
         history.late = self.announce
+        self.names = Names(config.get("PAGES", ()), history)
         self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
         self.version = __version__
         self.stopping: list[Callable[[], None]] = []
@@ -87,13 +89,14 @@ class Monitor:
         self._started = monotonic()
 
     def webhook_statuspage(self) -> Response:
-        require(self._webhook_token)
+        page = require(self._webhook_token)
         payload = receive()
-        page = request.args.get("page") if request.environ["QUERY_STRING"] else None
-        return self.take(statuspage.read(payload, page))
+        named = request.args.get("page") if request.environ["QUERY_STRING"] else None
+        return self.take(statuspage.read(payload, page or named), page)
 
-    def take(self, update: Update) -> Response:
-        """Record an update and, if it is new, hand it to every output."""
+    def take(self, update: Update, page: str | None = None) -> Response:
+        """Record an update and, if it is new, hand it to every output; it can speak only for `page`, if given."""
+        update = self.names.named(update) if page is None else self.names.bound(update, page)
         if not self.history.add(update):
             self.count(update.page, "duplicate")
             return self._duplicate

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from monitor.incident import ended_at
 from monitor.query import Place, Query
 from monitor.update import Update
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_ARRIVALS, MOST_PAGES, MOST_SPANS = 10_000, 1_000, 20_000
 
 
@@ -28,16 +29,21 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that updates came of, so many of them, the last of them at `received_at` by our own clock.
+    """A page that updates came of, so many of them, the last new one at `received_at` by our own clock.
 
-    `updated_at` is the latest of the updates' own times.
+    `is_named` says that a person or the provider gave the name. `updated_at` is the latest of the updates' own times.
+    `pushed_at` is when the last new one was pushed, if one was; `missed` of those since then were found by asking.
     """
 
     id: str
     name: str
+    is_named: bool
     updates: int
+    missed: int
     received_at: datetime
+    pushed_at: datetime | None
     updated_at: datetime
+    unsubscribe: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +118,52 @@ def span_of(incident: Update) -> Span:
     """Return an incident's span: a maintenance begins when it is scheduled for."""
     began_at = incident.scheduled_for or incident.created_at
     return Span(incident.page_id, incident.page, incident.impact, incident.status, began_at, ended_at(incident))
+
+
+class Tally:
+    """Counts the new updates of a page as they come: a Page in the making."""
+
+    __slots__ = (
+        "is_named",
+        "missed",
+        "name",
+        "page_id",
+        "pushed_at",
+        "received_at",
+        "unsubscribe",
+        "updated_at",
+        "updates",
+    )
+
+    def __init__(self, page_id: str) -> None:
+        self.page_id, self.name, self.is_named, self.updates, self.missed = page_id, "", False, 0, 0
+        self.pushed_at: datetime | None = None
+        self.received_at = self.updated_at = LONG_AGO
+        self.unsubscribe: str | None = None
+
+    def add(self, update: Update) -> None:
+        self.updates += 1
+        self.received_at = datetime.now(UTC)
+        if update.is_reconciled:
+            self.missed += 1
+        else:
+            self.pushed_at, self.missed = self.received_at, 0
+        if update.is_named or not self.is_named:
+            self.name, self.is_named = update.page, update.is_named
+        if update.updated_at > self.updated_at:
+            self.updated_at = update.updated_at
+        if update.unsubscribe:
+            self.unsubscribe = update.unsubscribe
+
+    def page(self) -> Page:
+        return Page(
+            id=self.page_id,
+            name=self.name,
+            is_named=self.is_named,
+            updates=self.updates,
+            missed=self.missed,
+            received_at=self.received_at,
+            pushed_at=self.pushed_at,
+            updated_at=self.updated_at,
+            unsubscribe=self.unsubscribe,
+        )

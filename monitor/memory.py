@@ -5,11 +5,22 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count, islice
 from time import time_ns
 
-from monitor.history import MOST_ARRIVALS, MOST_PAGES, MOST_SPANS, Arrival, Incident, Page, Span, place_of, span_of
+from monitor.history import (
+    MOST_ARRIVALS,
+    MOST_PAGES,
+    MOST_SPANS,
+    Arrival,
+    Incident,
+    Page,
+    Span,
+    Tally,
+    place_of,
+    span_of,
+)
 from monitor.incident import fold
 from monitor.query import Query
 from monitor.update import Key, Update
@@ -37,7 +48,7 @@ class MemoryHistory:
         # Begun at the time, so that numbers rise over a restart too.
         self._arrivals: deque[tuple[int, Update, int]] = deque()
         self._arrived, self._arrived_characters = count(time_ns() // 1000), 0
-        self._pages: dict[str, tuple[str, int, int, datetime]] = {}
+        self._pages: dict[str, Tally] = {}
 
     def add(self, update: Update) -> bool:
         """Record an update; return True once per key while the key is among the newest 100,000."""
@@ -71,11 +82,7 @@ class MemoryHistory:
 
     def pages(self) -> list[Page]:
         """Return the newest MOST_PAGES pages that updates came of, by name."""
-        pages = [
-            Page(page_id, name, updates, datetime.fromtimestamp(received_at / 1e9, UTC), updated_at)
-            for page_id, (name, updates, received_at, updated_at) in self._pages.items()
-        ]
-        return sorted(pages, key=lambda page: page.name)
+        return sorted((tally.page() for tally in self._pages.values()), key=lambda page: page.name)
 
     def spans(self, since: datetime) -> list[Span]:
         """Return what is open or ended since then, newest first, without component updates."""
@@ -91,8 +98,8 @@ class MemoryHistory:
         self._arrived_characters += size
         while len(self._arrivals) > MOST_ARRIVALS or self._arrived_characters > self._most_characters // 5:
             self._arrived_characters -= self._arrivals.popleft()[2]
-        _, updates, _, newest = self._pages.pop(update.page_id, (None, 0, 0, update.updated_at))
-        self._pages[update.page_id] = update.page, updates + 1, time_ns(), max(newest, update.updated_at)
+        self._pages[update.page_id] = tally = self._pages.pop(update.page_id, None) or Tally(update.page_id)
+        tally.add(update)
         if len(self._pages) > MOST_PAGES:
             del self._pages[next(iter(self._pages))]
 

@@ -6,18 +6,16 @@ Every function takes a connection inside a transaction.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, tuple_
 
-from monitor.history import MOST_SPANS, Arrival, Incident, Page, Span, microseconds
+from monitor.history import LONG_AGO, MOST_SPANS, Arrival, Incident, Page, Span, microseconds
 from monitor.incident import ENDED, restore
 from monitor.query import Query
 from monitor.schema import arrivals, components, incidents, pages
 from monitor.statuspage import COMPONENT_STATUSES
 from monitor.update import Update
-
-START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def state_of(document: str) -> Update:
@@ -68,9 +66,20 @@ def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[A
 
 def pages_of(connection: Connection) -> list[Page]:
     """Return every page, by name."""
-    asked = select(pages.c.id, pages.c.name, pages.c.updates, pages.c.received_at, pages.c.updated_at)
-    rows = connection.execute(asked.order_by(pages.c.name))
-    return [Page(at, name, count, _time(received), _time(updated)) for at, name, count, received, updated in rows]
+    return [
+        Page(
+            id=row.id,
+            name=row.name,
+            is_named=row.is_named,
+            updates=row.updates,
+            missed=row.missed,
+            received_at=_instant(row.received_at),
+            pushed_at=None if row.pushed_at is None else _instant(row.pushed_at),
+            updated_at=_instant(row.updated_at),
+            unsubscribe=row.unsubscribe,
+        )
+        for row in connection.execute(select(pages).order_by(pages.c.name))
+    ]
 
 
 def spans_of(connection: Connection, since: datetime) -> list[Span]:
@@ -80,10 +89,10 @@ def spans_of(connection: Connection, since: datetime) -> list[Span]:
     asked = asked.where(or_(of.is_open, of.ended_at >= microseconds(since))).order_by(of.began_at.desc())
     rows = connection.execute(asked.limit(MOST_SPANS))
     return [
-        Span(page_id, page, impact, status, _time(began), None if ended is None else _time(ended))
+        Span(page_id, page, impact, status, _instant(began), None if ended is None else _instant(ended))
         for page_id, page, impact, status, began, ended in rows
     ]
 
 
-def _time(microseconds_since_1970: int) -> datetime:
-    return START + timedelta(microseconds=microseconds_since_1970)
+def _instant(microseconds_since_1970: int) -> datetime:
+    return LONG_AGO + timedelta(microseconds=microseconds_since_1970)

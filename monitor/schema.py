@@ -18,8 +18,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "UPDATE incidents SET began_at = created_at",
         "UPDATE incidents SET ended_at = updated_at WHERE status IN ('resolved', 'postmortem', 'completed')",
         "CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL",
-        "INSERT INTO pages (id, name, updates, received_at, updated_at)"
-        " SELECT page_id, max(page), count(*), max(updated_at), max(updated_at) FROM incidents GROUP BY page_id",
+        "INSERT INTO pages (id, name, is_named, updates, missed, received_at, pushed_at, updated_at)"
+        " SELECT page_id, max(page), false, count(*), 0, max(updated_at), max(updated_at), max(updated_at)"
+        " FROM incidents GROUP BY page_id",
     )
 }
 ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
@@ -74,9 +75,13 @@ pages = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
+    Column("is_named", Boolean, nullable=False),
     Column("updates", BigInteger, nullable=False),
+    Column("missed", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+    Column("pushed_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
+    Column("unsubscribe", Text),
 )
 # The newest updates in the order of their commits, for readers that come back.
 arrivals = Table(

@@ -5,6 +5,7 @@ They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays te
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -15,6 +16,7 @@ from flask import Config
 
 from monitor.history import History
 from monitor.memory import MemoryHistory
+from monitor.pages import parse as parse_pages
 
 
 class BadSetting(ValueError):
@@ -25,6 +27,19 @@ def token(value: str) -> str:
     if not value.strip():
         raise ValueError("is empty: give it a text, or unset it to let everyone in")
     return value
+
+
+def webhook_token(value: str) -> str | dict[str, str]:
+    """Return the token, or of a JSON object the page that each token may speak for."""
+    if not value.lstrip().startswith("{"):
+        return token(value)
+    try:
+        pages = json.loads(value)
+    except ValueError:
+        raise ValueError("begins like a JSON object of tokens and pages and is none") from None
+    if not pages or not all(isinstance(page, str) and page.strip() and key.strip() for key, page in pages.items()):
+        raise ValueError('is not a JSON object such as {"a token": "GitHub"}, without empty texts')
+    return dict(pages)
 
 
 def database_url(value: str) -> str:
@@ -48,10 +63,11 @@ def part(name: str) -> ModuleType:
 
 # Every setting but HOST, which is the command line's, with what checks it; README.md has the same list.
 SETTINGS: dict[str, Callable[[str], object]] = {
-    "WEBHOOK_TOKEN": token,
+    "WEBHOOK_TOKEN": webhook_token,
     "READ_TOKEN": token,
     "DATABASE_URL": database_url,
     "KEEP_DAYS": days,
+    "PAGES": parse_pages,
 }
 
 

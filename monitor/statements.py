@@ -6,15 +6,15 @@ Every function takes a connection inside a transaction.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitor.history import MOST_ARRIVALS, microseconds
+from monitor.history import MOST_ARRIVALS, Tally, microseconds
 from monitor.incident import document, ended_at, fold, is_open, summary
 from monitor.reading import state_of
 from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
@@ -118,21 +118,30 @@ def _arrive(
 
 
 def _count(connection: Connection, new: Sequence[Update]) -> None:
-    seen: dict[str, dict[str, Any]] = {}
+    tallies = {page_id: Tally(page_id) for page_id in {u.page_id for u in new}}
     for u in new:
-        row = seen.setdefault(u.page_id, {"id": u.page_id, "updates": 0, "updated_at": 0})
-        newest_time = max(row["updated_at"], microseconds(u.updated_at))
-        row.update(name=u.page, updates=row["updates"] + 1, updated_at=newest_time, received_at=time.time_ns() // 1000)
+        tallies[u.page_id].add(u)
+    rows = [
+        {column.name: _plain(getattr(tally.page(), column.name)) for column in pages.c} for tally in tallies.values()
+    ]
     upsert = _upsert(connection, pages)
-    given = upsert.excluded
-    later = sql.case((given.updated_at > pages.c.updated_at, given.updated_at), else_=pages.c.updated_at)
+    given, known = upsert.excluded, pages.c
+    was_pushed = given.pushed_at.is_not(None)
     changed = {
-        "name": given.name,
-        "updates": pages.c.updates + given.updates,
-        "updated_at": later,
+        "name": sql.case((sql.and_(known.is_named, sql.not_(given.is_named)), known.name), else_=given.name),
+        "is_named": sql.or_(known.is_named, given.is_named),
+        "updates": known.updates + given.updates,
+        "missed": sql.case((was_pushed, given.missed), else_=known.missed + given.missed),
         "received_at": given.received_at,
+        "pushed_at": sql.func.coalesce(given.pushed_at, known.pushed_at),
+        "updated_at": sql.case((given.updated_at > known.updated_at, given.updated_at), else_=known.updated_at),
+        "unsubscribe": sql.func.coalesce(given.unsubscribe, known.unsubscribe),
     }
-    connection.execute(upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed), list(seen.values()))
+    connection.execute(upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed), rows)
+
+
+def _plain(value: object) -> object:
+    return microseconds(value) if isinstance(value, datetime) else value
 
 
 def _upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -75,7 +75,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
 
     name = text(incident.get("name")) or f"Incident {incident_id}"
     status = text(incident.get("status"))
-    page_id, page_name = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
+    page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
     components = _components(incident.get("components"))
     if not components and newest is not None:
         components = _components(entries[newest].get("affected_components"))
@@ -96,6 +96,8 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         postmortem_body=text(incident.get("postmortem_body")),
         components=components,
         incident_updates=incident_updates,
+        unsubscribe=_link(meta.get("unsubscribe")),
+        is_named=is_named,
     )
 
 
@@ -147,7 +149,7 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
     component_id = text(change.get("component_id")) or text(component.get("id"))
     name = text(component.get("name")) or f"Component {component_id or change_id}"
     old_status = text(change.get("old_status"))
-    page_id, page_name = _page(payload, component.get("page_id"), None, page)
+    page_id, page_name, is_named = _page(payload, component.get("page_id"), None, page)
     return Update(
         page_id=page_id,
         page=page_name,
@@ -160,23 +162,25 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
         components=(Component(component_id, name, new_status),),
         is_component_update=True,
         old_status=old_status,
+        unsubscribe=_link(mapping(payload.get("meta")).get("unsubscribe")),
+        is_named=is_named,
     )
 
 
-def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | None) -> tuple[str, str]:
-    """Return what tells the page apart, and its name: real Statuspage payloads give an id and no name."""
+def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | None) -> tuple[str, str, bool]:
+    """Return what tells the page apart, its name, and whether somebody gave that: real payloads give an id only."""
     page = mapping(payload.get("page"))
     told_apart_by = text(page.get("id")) or text(page_id)
+    given = text(named and storable(named)) or text(page.get("name"))
     name = (
-        text(named and storable(named))
-        or text(page.get("name"))
+        given
         or _own_host(page.get("url"))
         or _own_host(shortlink)
         or _own_host(mapping(payload.get("meta")).get("unsubscribe"))
         or told_apart_by
         or "Unknown page"
     )
-    return (told_apart_by or name)[:LONGEST_ID], name
+    return (told_apart_by or name)[:LONGEST_ID], name, given is not None
 
 
 def _own_host(address: object) -> str | None:

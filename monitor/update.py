@@ -54,7 +54,9 @@ class Update:
     """What one webhook said of one incident, maintenance or component.
 
     `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words;
-    of a component update `status` is the component's new one, `old_status` the one before.
+    of a component update `status` is the component's new one, `old_status` the one before. `unsubscribe` is where the
+    page is told to push no more. `is_named` says that a person or the provider named the page so, `is_reconciled` that
+    no push brought the update: the page was asked.
     """
 
     page_id: str
@@ -75,6 +77,9 @@ class Update:
     incident_updates: tuple[IncidentUpdate, ...] = ()
     is_component_update: bool = False
     old_status: str | None = None
+    unsubscribe: str | None = None
+    is_named: bool = False
+    is_reconciled: bool = False
 
     @property
     def key(self) -> Key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, abort, json, request
@@ -80,16 +80,22 @@ def _body(environ: WSGIEnvironment) -> bytes:
     raise NotAnUpdate("the body ended early or is not well chunked")
 
 
-def require(token: str | None) -> None:
-    """Abort with 401 unless the request bears the token, if there is one; compared in constant time."""
+def require(token: str | Mapping[str, str] | None) -> str | None:
+    """Abort with 401 unless the request bears the token, if there is one; compared in constant time.
+
+    Of several tokens that each speak for a page, return the page.
+    """
     if token is None:
-        return
+        return None
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     offered = credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
     offered = offered or request.args.get("token", "").encode()
+    pages = {token: None} if isinstance(token, str) else token
     # As bytes: compare_digest raises on text that is not ASCII.
-    if not hmac.compare_digest(offered, token.encode(errors="surrogateescape")):
+    matching = [known for known in pages if hmac.compare_digest(offered, known.encode(errors="surrogateescape"))]
+    if not matching:
         abort(401, "the token is missing or wrong: give it as ?token= or as Authorization: Bearer")
+    return pages[matching[0]]
 
 
 def where(error: Exception) -> str:

@@ -204,11 +204,11 @@ def blocks(monitor, text, number=1):
 class InProcess:
     """An app without a server: what its outputs get is in `printed`, as the two lines that stdout would show."""
 
-    def __init__(self):
+    def __init__(self, settings=None):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("gevent.monkey.patch_all", lambda: None)  # the tests' own process stays as it is
             import event_monitor
-        self.application = app = event_monitor.create_app({})
+        self.application = app = event_monitor.create_app(settings or {})
         self.printed = []
         app.extensions["monitor"].outputs[:] = [lambda update: self.printed.append(event_monitor.lines(update))]
         self._client = app.test_client()

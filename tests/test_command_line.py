@@ -54,6 +54,7 @@ def test_help_names_the_options_and_the_settings():
         ([], {"PORT": ""}, "port"),
         ([], {"MONITOR_WEBHOOK_TOKEN": ""}, "MONITOR_WEBHOOK_TOKEN"),
         ([], {"MONITOR_READ_TOKEN": " "}, "MONITOR_READ_TOKEN"),
+        ([], {"MONITOR_PAGES": "GitHub"}, "MONITOR_PAGES is not JSON"),
         ([], {"MONITOR_WEBHOOK_TOKN": "secret-of-mine"}, "MONITOR_WEBHOOK_TOKN"),
         ([], {"MONITOR_webhook_token": "secret-of-mine"}, "MONITOR_webhook_token"),
         ([], {"MONITOR_READ_TOKEN__X": "secret-of-mine"}, "MONITOR_READ_TOKEN"),

@@ -7,20 +7,12 @@ import sys
 
 from tests.conftest import ROOT
 
-CORE = {
-    "__init__",
-    "connection",
-    "history",
-    "incident",
-    "memory",
-    "parts",
-    "payload",
-    "printer",
-    "query",
-    "server",
-    "settings",
-}
-CORE |= {"statuspage", "text", "update", "web"}
+CORE = frozenset(
+    (
+        "__init__ connection history incident memory pages parts payload printer query server "
+        "settings statuspage text update web "
+    ).split()
+)
 TESTS = (
     "test_statuspage.py",
     "test_history.py",
