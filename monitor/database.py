@@ -16,7 +16,7 @@ from typing import TypeVar
 import gevent
 from gevent.event import AsyncResult, Event
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitor import reading, statements
 from monitor.engine import SECONDS_FOR_A_STATEMENT, Line, parse
@@ -91,7 +91,12 @@ class DatabaseHistory:
 
     def _read(self, asked: Callable[[Connection], Found]) -> Found:
         try:
-            return self._reading.run(asked)
+            try:
+                return self._reading.run(asked)
+            except DBAPIError as fault:
+                if not fault.connection_invalidated:
+                    raise
+                return self._reading.run(asked)  # it was dropped since it was last used
         except FAULTS as fault:
             raise Unavailable(_reason(fault)) from None
 

@@ -177,6 +177,17 @@ def test_a_connection_dropped_mid_way_loses_and_doubles_nothing(start, postgresq
     assert monitor.printed(300).count("Product:") == 300
 
 
+def test_a_reader_does_not_notice_that_its_connection_was_dropped(start, postgresql):
+    monitor = start(environment=environment(postgresql.new_database("monitor_read")))
+    monitor.post(incident())
+    monitor.incidents()
+
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_read'")
+
+    assert [found["id"] for found in monitor.incidents()] == ["i1"]
+
+
 def test_two_servers_on_one_postgresql_print_each_update_once(start, postgresql):
     url = postgresql.new_database("monitor_shared")
     monitors = [start(environment=environment(url)) for _ in range(2)]
