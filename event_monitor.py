@@ -204,6 +204,8 @@ def main() -> int:
     stderr = log_to_stderr()
     app = _app_of_the_environment()
     monitor: Monitor = app.extensions["monitor"]
+    if arguments.test_notify:
+        return int(settings.part("notify").test(app))
     if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
         log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
     try:
@@ -228,6 +230,7 @@ def _arguments() -> argparse.Namespace:
     host, port = os.environ.get("MONITOR_HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
     parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
     parser.add_argument("--port", default=port, type=_port, help="port to listen on (PORT; %(default)s)")
+    parser.add_argument("--test-notify", action="store_true", help="send a test message to each service and end")
     parser.error = _exit_2  # type: ignore[method-assign]  # one line, without the usage
     return parser.parse_args()
 

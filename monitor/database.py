@@ -50,7 +50,8 @@ class DatabaseHistory:
         self.late: Callable[[Update], None] = lambda _: None
         self.services: Callable[[Update], Sequence[str]] = lambda _: ()
         self._keep_days = keep_days
-        self._writing, self._reading = Line(parse(url)), Line(parse(url), reading=True)
+        self.url = parse(url)
+        self._writing, self._reading = Line(self.url), Line(self.url, reading=True)
         self._waiting: list[_Waiting] = []
         self._in_doubt: tuple[int, list[Update]] | None = None
         self._wake, self._opened = Event(), AsyncResult()
@@ -75,21 +76,29 @@ class DatabaseHistory:
 
     def incidents(self, query: Query) -> list[Incident]:
         """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
-        return self._read(lambda connection: reading.incidents_of(connection, query))
+        return self.read(lambda connection: reading.incidents_of(connection, query))
 
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
         """Return updates in the order of their commits: the first past number `after`, or the last for None."""
-        return self._read(lambda connection: reading.arrivals_of(connection, after, limit))
+        return self.read(lambda connection: reading.arrivals_of(connection, after, limit))
 
     def pages(self) -> list[Page]:
         """Return every page that updates came of, by name; raise Unavailable."""
-        return self._read(reading.pages_of)
+        return self.read(reading.pages_of)
 
     def spans(self, since: datetime) -> list[Span]:
         """Return what is open or ended since then, newest first; raise Unavailable."""
-        return self._read(lambda connection: reading.spans_of(connection, since))
+        return self.read(lambda connection: reading.spans_of(connection, since))
 
-    def _read(self, asked: Callable[[Connection], Found]) -> Found:
+    def write(self, transaction: Callable[[Connection], Found]) -> Found:
+        """Run a transaction of somebody else's on the one connection that writes; raise Unavailable."""
+        try:
+            return self._writing.run(transaction)
+        except FAULTS as fault:
+            raise Unavailable(_reason(fault)) from None
+
+    def read(self, asked: Callable[[Connection], Found]) -> Found:
+        """Run a query of somebody else's; raise Unavailable."""
         try:
             try:
                 return self._reading.run(asked)

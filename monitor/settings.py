@@ -47,6 +47,11 @@ def database_url(value: str) -> str:
     return value
 
 
+def notify(value: str) -> object:
+    """Return the services, monitor/services.py's; raise ValueError naming the entry."""
+    return part("services").parse(value)
+
+
 def days(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36500):
         raise ValueError("is not a whole number of days from 1")
@@ -68,6 +73,7 @@ SETTINGS: dict[str, Callable[[str], object]] = {
     "DATABASE_URL": database_url,
     "KEEP_DAYS": days,
     "PAGES": parse_pages,
+    "NOTIFY": notify,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from html import escape
 from typing import Any
 
 import sqlalchemy as sql
@@ -100,7 +101,8 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
 def _arrive(
     connection: Connection, batch: int, new: Sequence[Update], services: Callable[[Update], Sequence[str]]
 ) -> None:
-    rows = [{"document": json.dumps(summary(u))} for u in new]
+    # A message is HTML, as providers send it, wherever an Update is read.
+    rows = [{"document": json.dumps((said := summary(u)) | {"message": escape(said["message"])})} for u in new]
     connection.execute(sql.insert(arrivals), rows)
     if batch % 50 == 0:  # a random number: now and then is enough
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
