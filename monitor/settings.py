@@ -38,6 +38,12 @@ def days(value: str) -> int:
     return int(value)
 
 
+def streams(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 100_000):
+        raise ValueError("is not a whole number of streams from 1 to 100000")
+    return int(value)
+
+
 def part(name: str) -> ModuleType:
     """Return an optional part of this package; raise ValueError where what it needs is not installed."""
     try:
@@ -52,6 +58,7 @@ SETTINGS: dict[str, Callable[[str], object]] = {
     "READ_TOKEN": token,
     "DATABASE_URL": database_url,
     "KEEP_DAYS": days,
+    "MAX_STREAMS": streams,
 }
 
 
