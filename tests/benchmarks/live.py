@@ -70,9 +70,7 @@ def opened(url, filters):
     try:
         assert process.stdout.readline().startswith("event_monitor"), "not all are open"
         yield process
-        out = process.communicate()[0]
-        print(out)
-        process.closed = out.split()[-1]
+        process.closed = process.communicate()[0].split()[-1]
     finally:
         process.kill()
         process.wait()
