@@ -120,12 +120,16 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def handle_one_response(self) -> None:
         if not self.content_length and not self.wsgi_input.chunked_input:
             self._deadline.stop()  # the request is complete; its answer may be a stream
+        self.environ["event_monitor.socket"] = self.socket
         super().handle_one_response()
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         if self.server.stopping:
             headers = [*headers, ("Connection", "close")]
-        return super().start_response(status, headers, exc_info)
+        answer = super().start_response(status, headers, exc_info)
+        if self.code == 101:
+            self.close_connection = True  # what follows is no request
+        return answer
 
     def _write_with_headers(self, data: bytes) -> None:
         """Send the head and a short body at once: pywsgi sends them apart, a system call more."""
@@ -141,6 +145,13 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
         self.finalize_headers()
         head = [b"%b: %b\r\n" % field for field in self.response_headers]
         self._sendall(b"HTTP/1.1 %b\r\n%b\r\n%b" % (self.status, b"".join(head), data))
+
+    def _sendall(self, data: bytes) -> None:
+        """Send as pywsgi does, which asks the system for its buffer's size before each write: a system call more."""
+        sent = self.socket.send(data)
+        if sent < len(data):
+            super()._sendall(memoryview(data)[sent:])
+        self.response_length += sent
 
     def stop_reading(self) -> None:
         """Let whoever reads from this connection see its end; what is being answered is still sent."""

@@ -7,7 +7,7 @@ from importlib import import_module
 from flask import Flask, abort
 
 # Each part, and the address that says what is missing where the part cannot be loaded.
-PARTS = {"live": "/stream", "notify": None, "metrics": "/metrics", "dashboard": "/"}
+PARTS = {"live": "/stream", "websocket": "/ws", "notify": None, "metrics": "/metrics", "dashboard": "/"}
 
 
 def attach(app: Flask) -> None:

@@ -58,6 +58,12 @@ def days(value: str) -> int:
     return int(value)
 
 
+def streams(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 100_000):
+        raise ValueError("is not a whole number of streams from 1 to 100000")
+    return int(value)
+
+
 def part(name: str) -> ModuleType:
     """Return an optional part of this package; raise ValueError where what it needs is not installed."""
     try:
@@ -74,6 +80,7 @@ SETTINGS: dict[str, Callable[[str], object]] = {
     "KEEP_DAYS": days,
     "PAGES": parse_pages,
     "NOTIFY": notify,
+    "MAX_STREAMS": streams,
 }
 
 

@@ -34,19 +34,23 @@ def test_every_route_stands_in_readme_and_the_other_way_round(app):
 
 def test_the_session_in_readme_works_as_pasted(start):
     section = README.split("\n## Run it\n")[1].split("\n## ")[0]
-    _, posting, asking = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    answer, printed, listed = re.findall(
+    _, posting, asking, following = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    answer, printed, listed, followed = re.findall(
         r"```\n\n?```\n(.*?)```|shows\n\n```\n(.*?)```|\n\n```\n(.*?)```", section, re.DOTALL
     )
     monitor = start()
 
-    def shell(command):
+    def shell(command, check=True):
         command = command.replace("localhost:5000", f"localhost:{monitor.port}")
-        return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, shell=True, check=check, capture_output=True, text=True).stdout
+
+    def without_numbers(text):
+        return re.sub(r"^(retry|id): [1-9]\d+$", r"\1: N", text, flags=re.MULTILINE)
 
     assert shell(posting) == "".join(answer)
     assert monitor.printed(1) == "".join(printed)
     assert shell(asking) == "".join(listed)
+    assert without_numbers(shell(f"timeout 1 {following}", check=False)) == without_numbers("".join(followed))
     assert json.loads(shell(posting)) == {"status": "duplicate"}
 
 
