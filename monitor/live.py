@@ -20,7 +20,7 @@ from monitor import query, settings
 from monitor.history import History
 from monitor.query import BadQuery
 from monitor.stream import Stream, Streaming
-from monitor.tail import Event, Tail
+from monitor.tail import SECONDS_TO_GATHER, Event, Tail
 from monitor.web import require
 
 MILLISECONDS_TO_RETRY = 3000
@@ -103,6 +103,7 @@ class Live:
     def stop(self) -> None:
         """End every stream; those whose clients do not read are cut off after a while."""
         self._is_stopping = True
+        gevent.sleep(2 * SECONDS_TO_GATHER)  # what has just come is told first
         for stream in list(self._streams):
             stream.stop()
         gevent.spawn_later(SECONDS_TO_SAY_FAREWELL, self._cut)

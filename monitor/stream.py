@@ -42,7 +42,7 @@ class Stream(ABC):
         self.query, self._tail, self._socket = query, tail, socket
         self.position, is_gap = tail.place(after)
         self.closed: Callable[[], None] = lambda: None
-        self._wake, self._is_over, self._is_current = Flag(), False, False
+        self._wake, self._is_over, self._is_stopping, self._is_current = Flag(), False, False, False
         self._next_beat = monotonic() + SECONDS_BETWEEN_COMMENTS
         self._said = self.greeting() + (self.gap(after or 0) if is_gap else b"")
         self._given_at = 0.0
@@ -107,9 +107,9 @@ class Stream(ABC):
         self.wake()
 
     def stop(self) -> None:
-        """Take leave, as the server stops."""
-        self.say(self.farewell())
-        self.end()
+        """Take leave, as the server stops, once what has happened is sent."""
+        self._is_stopping = True
+        self.wake()
 
     def cut(self) -> None:
         """End now, also if the client does not read."""
@@ -135,6 +135,9 @@ class Stream(ABC):
                 return said
             if self._is_over:
                 raise StopIteration
+            if self._is_stopping:
+                self.say(self.farewell())
+                self.end()
             self._wake.wait(self._next_beat - monotonic())
 
     def _beat(self) -> bytes:
