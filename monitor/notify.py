@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -169,7 +170,7 @@ def test(app: Flask) -> int:
     """Send a test message to each service, print what came of it, and return the exit code."""
     services: Sequence[Service] = app.config.get("NOTIFY", ())
     if not services:
-        print("event_monitor: MONITOR_NOTIFY is not set")
+        print("event_monitor: MONITOR_NOTIFY is not set", file=sys.stderr)
         return 2
     title, body = "event_monitor: test message", f"If you read this, it works. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     outcomes = [(service.name, service.send(title, body, part("services").NotifyType.INFO)) for service in services]

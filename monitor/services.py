@@ -24,6 +24,9 @@ IMPACT_OF = {"degraded_performance": "minor", "partial_outage": "major", "major_
 COLOURS = {"critical": NotifyType.FAILURE, "major": NotifyType.FAILURE, "minor": NotifyType.WARNING}
 SEVERITIES = {"critical": "critical", "major": "error", "minor": "warning"}  # PagerDuty's words; else info
 SECONDS_TO_ANSWER, SECONDS_IN_ALL = 30.0, 60
+# Apprise waits 5.5 s, a long time in an outage; PagerDuty takes 120 a minute for each key:
+# https://developer.pagerduty.com/docs/events-api-v2-overview#api-limits
+SECONDS_BETWEEN_PAGES = 0.5
 
 MEMBERS = ("url", "pages", "components", "min_impact", "maintenance")
 
@@ -167,13 +170,16 @@ def _service(entry: object, before: list[Service]) -> Service:
     schema = url.partition("://")[0].lower()
     plugin = Apprise.instantiate(url, asset=_ASSET, suppress_exceptions=True)
     if plugin is None:
-        raise ValueError(f"({schema[:20]!a}) is not a URL that Apprise takes: see appriseit.com/services")
+        shown = f"({schema[:20]!a}) " if "://" in url else ""
+        raise ValueError(f"{shown}is not a URL that Apprise takes: see appriseit.com/services")
     if min_impact not in IMPACTS:
         raise ValueError(f"({schema}): min_impact is none of {', '.join(IMPACTS)}")
     if not isinstance(maintenance, bool | None):
         raise ValueError(f"({schema}): maintenance is neither true nor false")
     if "rto=" not in url:
         plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow one would get it again
+    if schema == "pagerduty":
+        plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES
     same = sum(service.name.split("-")[0] == schema for service in before)
     return Service(
         name=f"{schema}-{same + 1}" if same else schema,
