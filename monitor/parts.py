@@ -7,7 +7,16 @@ from importlib import import_module
 from flask import Flask, abort
 
 # Each part, and the address that says what is missing where the part cannot be loaded.
-PARTS = {"live": "/stream", "websocket": "/ws", "notify": None, "metrics": "/metrics", "dashboard": "/"}
+PARTS = {
+    "live": "/stream",
+    "websocket": "/ws",
+    "notify": None,
+    "metrics": "/metrics",
+    "dashboard": "/",
+    "feeds": "/feed.atom",
+    "calendar": "/maintenance.ics",
+    "aggregate": None,
+}
 
 
 def attach(app: Flask) -> None:

@@ -1,0 +1,252 @@
+"""GET /api/v2/summary.json and incidents.json: what reads a Statuspage page reads this one."""
+
+import json
+import subprocess
+
+import jsonschema
+import pytest
+
+from tests.conftest import ROOT, incident
+
+READER = ROOT / "tests" / "postman" / "read_statuspage.mjs"
+
+# Statuspage's public API as its pages document it (https://www.githubstatus.com/api), with what
+# https://www.mongodb.com/docs/api/doc/cloud-status/operation/operation-getstatussummary names as required.
+TEXT, TIME = {"type": "string", "minLength": 1}, {"type": "string", "format": "date-time", "pattern": "T.*Z$"}
+SAID = ["investigating", "identified", "monitoring", "resolved", "postmortem"]
+PLANNED = ["scheduled", "in_progress", "verifying", "completed"]
+STATUSES = ["operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"]
+IMPACTS = ["none", "minor", "major", "critical", "maintenance"]
+
+
+def an_object(**properties):
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def some(of):
+    return {"type": "array", "items": of}
+
+
+def or_null(of):
+    return {"anyOf": [of, {"type": "null"}]}
+
+
+PAGE = an_object(id=TEXT, name=TEXT, url={"type": "string", "format": "uri"}, time_zone=TEXT, updated_at=TIME)
+COMPONENT = an_object(
+    id=TEXT,
+    name=TEXT,
+    status={"enum": STATUSES},
+    created_at=TIME,
+    updated_at=TIME,
+    position={"type": "integer"},
+    description=or_null(TEXT),
+    showcase={"type": "boolean"},
+    group_id=or_null(TEXT),
+    page_id=TEXT,
+    group={"type": "boolean"},
+    only_show_if_degraded={"type": "boolean"},
+)
+ENTRY = an_object(
+    id=TEXT,
+    status={"enum": SAID + PLANNED},
+    body={"type": "string"},
+    incident_id=TEXT,
+    created_at=TIME,
+    updated_at=TIME,
+    display_at=TIME,
+)
+BOTH = {
+    "id": TEXT,
+    "name": TEXT,
+    "created_at": TIME,
+    "updated_at": TIME,
+    "monitoring_at": or_null(TIME),
+    "resolved_at": or_null(TIME),
+    "impact": {"enum": IMPACTS},
+    "shortlink": {"type": "string", "format": "uri"},
+    "started_at": TIME,
+    "page_id": TEXT,
+    "incident_updates": some(ENTRY),
+    "components": some(COMPONENT),
+}
+INCIDENT = an_object(status={"enum": SAID}, **BOTH)
+MAINTENANCE = an_object(
+    status={"enum": PLANNED},
+    scheduled_for=TIME,
+    scheduled_until=TIME,
+    **BOTH,
+)
+SUMMARY = an_object(
+    page=PAGE,
+    components=some(COMPONENT),
+    incidents=some(INCIDENT),
+    scheduled_maintenances=some(MAINTENANCE),
+    status=an_object(indicator={"enum": IMPACTS}, description=TEXT),
+)
+INCIDENTS = an_object(page=PAGE, incidents=some(INCIDENT))
+
+
+def asked(monitor, path, schema):
+    answer = monitor.get(path)
+    assert answer.status_code == 200, answer.text
+    found = json.loads(answer.text)
+    jsonschema.validate(found, schema, format_checker=jsonschema.FormatChecker())
+    return found
+
+
+def summary(monitor):
+    return asked(monitor, "/api/v2/summary.json", SUMMARY)
+
+
+def incidents(monitor):
+    return asked(monitor, "/api/v2/incidents.json", INCIDENTS)["incidents"]
+
+
+def of(page, incident_id="i1", **fields):
+    return incident(incident_id, page={"id": page, "name": page.title()}, **fields)
+
+
+def test_the_components_are_the_pages_with_the_worst_of_what_is_open(app):
+    app.post(of("adatum", "i1", impact="minor"))
+    app.post(of("adatum", "i2", impact="critical"))
+    app.post(of("adatum", "i3", impact="major"))
+    app.post(of("fabrikam", "i1", impact="critical"))
+    app.post(of("fabrikam", "i1", impact="critical", status="resolved", updated_at="2026-06-01T09:00:00Z"))
+
+    found = summary(app)
+
+    assert [(one["name"], one["status"]) for one in found["components"]] == [
+        ("Adatum", "major_outage"),
+        ("Fabrikam", "operational"),
+    ]
+    assert found["status"] == {"indicator": "critical", "description": "Major Service Outage"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "component", "description"),
+    [
+        ({"impact": "none"}, "operational", "All Systems Operational"),
+        ({"impact": "minor"}, "degraded_performance", "Partially Degraded Service"),
+        ({"impact": "major"}, "partial_outage", "Partial System Outage"),
+        ({"impact": None}, "degraded_performance", "Partially Degraded Service"),
+        ({"impact": "surprising", "status": "odd"}, "degraded_performance", "Partially Degraded Service"),
+        ({"impact": "maintenance", "status": "scheduled"}, "operational", "All Systems Operational"),
+        ({"impact": "maintenance", "status": "in_progress"}, "under_maintenance", "Service Under Maintenance"),
+        ({"impact": "none", "status": "in_progress"}, "under_maintenance", "Service Under Maintenance"),
+    ],
+)
+def test_every_impact_has_its_words(app, fields, component, description):
+    app.post(of("fabrikam", **fields))
+
+    found = summary(app)
+
+    assert found["components"][0]["status"] == component
+    assert found["status"]["description"] == description
+
+
+def test_before_anything_came_all_is_operational(app):
+    found = summary(app)
+
+    assert found["status"] == {"indicator": "none", "description": "All Systems Operational"}
+    assert (found["components"], found["incidents"], found["scheduled_maintenances"]) == ([], [], [])
+
+
+def test_the_summary_holds_what_is_open_and_maintenances_apart_soonest_first(app):
+    app.post(of("fabrikam", "open", name="Sign-in errors"))
+    app.post(of("fabrikam", "over", status="resolved"))
+    later = {"scheduled_for": "2026-12-03T08:00:00Z", "scheduled_until": "2026-12-03T09:30:00Z"}
+    app.post(of("adatum", "m1", name="Later", impact="maintenance", status="scheduled", **later))
+    app.post(of("adatum", "m2", name="Sooner", status="verifying", scheduled_for="2026-12-01T08:00:00Z"))
+    app.post(of("adatum", "m3", impact="maintenance", status="completed", scheduled_for="2026-05-01T08:00:00Z"))
+
+    found = summary(app)
+
+    (unresolved,) = found["incidents"]
+    assert unresolved["name"] == "Fabrikam - Sign-in errors"
+    assert unresolved["components"] == [found["components"][1]]
+    sooner, last = found["scheduled_maintenances"]
+    assert (sooner["name"], last["name"]) == ("Adatum - Sooner", "Adatum - Later")
+    assert last["scheduled_until"] == "2026-12-03T09:30:00.000Z"
+    assert sooner["scheduled_until"] == "2026-12-01T09:00:00.000Z"
+
+
+def test_incidents_are_the_newest_50_open_or_not_without_maintenances_and_component_updates(app):
+    for number in range(120):
+        kind = {"impact": "maintenance"} if number % 2 else {"status": "resolved" if number % 4 else "identified"}
+        app.post(
+            of(
+                "fabrikam",
+                f"i{number}",
+                name=f"n{number}",
+                created_at=f"2026-06-01T{number // 60:02d}:{number % 60:02d}:00Z",
+                **kind,
+            )
+        )
+    change = {"id": "x", "created_at": "2026-06-02T08:00:00Z", "new_status": "major_outage"}
+    app.post({"page": {"id": "fabrikam"}, "component": {"id": "c", "name": "API"}, "component_update": change})
+
+    found = incidents(app)
+
+    assert [one["name"] for one in found] == [f"Fabrikam - n{number}" for number in range(118, 18, -2)]
+    assert {one["status"] for one in found} == {"resolved", "identified"}
+    assert all(one["resolved_at"] for one in found if one["status"] == "resolved")
+
+
+def test_ids_are_unique_over_pages_and_point_at_their_incident(app):
+    for page in ("p1", "p2"):
+        app.post(of(page))
+    app.post(of("p", "1i1", incident_updates=[{"body": "one"}, {"body": "two"}]))
+
+    found = incidents(app)
+
+    assert len({one["id"] for one in found}) == 3
+    entries = [(entry["id"], entry["incident_id"] == one["id"]) for one in found for entry in one["incident_updates"]]
+    assert len({at for at, _ in entries}) == len(entries) == 4
+    assert all(own for _, own in entries)
+
+
+@pytest.mark.parametrize("hostile", ["\x00\x1b[31m\u202e", " ", "x" * 100_000, "\ud800<script>"])
+def test_whatever_a_provider_writes_the_shape_stays(app, hostile):
+    story = [{"id": hostile, "status": hostile, "body": hostile, "created_at": hostile}]
+    page = {"id": hostile, "name": hostile}
+    names = {"name": hostile, "status": hostile, "impact": hostile, "shortlink": hostile}
+    app.post(incident("i", page=page, incident_updates=story, **names))
+
+    found = summary(app)
+
+    assert len(found["incidents"]) == len(incidents(app)) == len(found["components"]) == 1
+    assert len(found["components"][0]["name"]) <= 100
+
+
+def test_an_answer_ends_early_once_it_holds_a_mebibyte(app):
+    for number in range(60):
+        app.post(of("fabrikam", f"i{number}", incident_updates=[{"id": "u", "body": "x" * 50_000}]))
+
+    assert len(app.get("/api/v2/summary.json").data) < 1024 * 1024
+    assert len(app.get("/api/v2/incidents.json").data) < 1.1 * 1024 * 1024
+    assert len(incidents(app)) >= 20
+
+
+def test_its_own_address_is_the_one_it_was_asked_by(app):
+    asked_by = {"Host": "monitor.example", "X-Forwarded-Proto": "https"}
+
+    assert app.get("/api/v2/summary.json", headers=asked_by).json["page"]["url"] == "https://monitor.example/"
+
+
+def test_an_unknown_parameter_is_400(app):
+    assert app.get("/api/v2/summary.json?page=Fabrikam").status_code == 400
+
+
+def test_a_client_of_statuspage_that_others_wrote_reads_it(monitor):
+    if not (READER.parent / "node_modules" / "statuspage.io").exists():
+        pytest.fail("statuspage.io is not installed: npm install --prefix tests/postman", pytrace=False)
+    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
+    monitor.post(of("adatum", impact="maintenance", status="scheduled", scheduled_for="2026-12-03T08:00:00Z"))
+
+    printed = subprocess.run(["node", READER, monitor.url], check=True, capture_output=True, text=True).stdout
+
+    read = json.loads(printed)
+    assert read["status"]["indicator"] == "major"
+    assert read["components"] == ["Adatum", "Fabrikam"]
+    assert read["incidents"] == read["newest"] == ["Fabrikam - Sign-in errors"]
+    assert read["maintenances"] == ["Adatum - Sign-in errors"]

@@ -1,0 +1,177 @@
+"""GET /maintenance.ics: maintenance windows as a calendar, read with `ical`, the library of Home Assistant."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ical.calendar_stream import IcsCalendarStream
+
+from tests.conftest import InProcess, incident
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOSTILE = 'a\x00b\x1b[31m\u2028\u202e,;\\:"\nBEGIN:VEVENT\r\nUID:forged\r\n <script>\U0001f525' + "é" * 400
+
+
+def read(monitor, query=""):
+    """The calendar as `ical` reads it, once its lines are as RFC 5545 asks."""
+    answer = monitor.get(f"/maintenance.ics{query}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    lines = answer.data.split(b"\r\n")
+    assert all(len(line) <= 75 for line in lines)
+    assert b"\n" not in b"".join(lines)
+    return IcsCalendarStream.calendar_from_ics(answer.text)
+
+
+def maintenance(incident_id="m1", begins=2, hours=2, **fields):
+    """A maintenance that begins so many days from now."""
+    begins_at = NOW + timedelta(days=begins)
+    given = {
+        "status": "scheduled",
+        "impact": "maintenance",
+        "created_at": (NOW - timedelta(days=10)).isoformat(),
+        "updated_at": (NOW - timedelta(days=9)).isoformat(),
+        "scheduled_for": begins_at.isoformat(),
+        "scheduled_until": (begins_at + timedelta(hours=hours)).isoformat(),
+    }
+    return incident(incident_id, **given | fields)
+
+
+def test_a_maintenance_is_an_event_in_utc(app):
+    app.post(maintenance(name="Database upgrade", shortlink="https://stspg.io/m1"))
+
+    calendar = read(app)
+
+    (event,) = calendar.events
+    assert (event.dtstart, event.dtend) == (NOW + timedelta(days=2), NOW + timedelta(days=2, hours=2))
+    assert event.summary == "Fabrikam - Database upgrade"
+    assert event.description == "Scheduled\nSign-in\n\nSome people cannot sign in".replace(
+        "\n\n", f"\n\n{NOW - timedelta(days=9):%Y-%m-%d %H:%M} UTC\n"
+    )
+    assert str(event.url) == "https://stspg.io/m1"
+    assert event.status == "CONFIRMED"
+    assert event.dtstamp == event.last_modified == NOW - timedelta(days=9)
+    assert calendar.prodid == "-//event_monitor//EN"
+
+
+def test_a_calendar_says_its_name_and_when_to_come_again(app):
+    text = app.get("/maintenance.ics?page=Fabrikam").text
+
+    assert "X-WR-CALNAME:Maintenance: Fabrikam\r\n" in text
+    assert "REFRESH-INTERVAL;VALUE=DURATION:PT1H\r\n" in text
+
+
+def test_a_window_that_is_moved_keeps_its_uid_and_raises_its_sequence(app):
+    app.post(maintenance())
+    (before,) = read(app).events
+    app.post(maintenance(begins=3, updated_at=NOW.isoformat()))
+
+    (after,) = read(app).events
+
+    assert after.uid == before.uid
+    assert after.sequence > before.sequence
+    assert after.dtstart - before.dtstart == timedelta(days=1)
+    assert after.last_modified > before.last_modified
+
+
+def test_uids_are_unique_over_pages_and_the_same_on_every_machine(app):
+    for one in (app, another := InProcess()):
+        for page, at in (("p1", "m1"), ("p2", "m1"), ("p", "1m1")):
+            one.post(maintenance(at, page={"id": page, "name": "Fabrikam"}))
+
+    assert len({event.uid for event in read(app).events}) == 3
+    assert app.get("/maintenance.ics").data == another.get("/maintenance.ics").data
+
+
+@pytest.mark.parametrize(
+    ("fields", "hours"),
+    [
+        ({"scheduled_until": None}, 1),
+        ({"scheduled_until": "rubbish"}, 1),
+        ({"hours": -5}, 1),
+        ({"begins": -1, "scheduled_until": None, "status": "completed", "updated_at": NOW.isoformat()}, 24),
+    ],
+)
+def test_a_window_without_an_end_lasts_an_hour_or_until_it_ended(app, fields, hours):
+    app.post(maintenance(**fields))
+
+    (event,) = read(app).events
+
+    assert event.dtend - event.dtstart == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_shown"),
+    [
+        ({"begins": -89, "status": "completed"}, True),
+        ({"begins": -91, "status": "completed"}, False),
+        ({"begins": -89, "status": "in_progress"}, True),
+        ({"begins": -91, "status": "in_progress"}, False),
+        ({"begins": 300, "updated_at": (NOW - timedelta(days=200)).isoformat()}, True),
+        ({"impact": "none"}, True),
+        ({"impact": "minor", "status": "completed", "begins": -1}, True),
+        ({"scheduled_for": None, "scheduled_until": None}, True),
+        ({"impact": "minor", "scheduled_for": None, "scheduled_until": None}, False),
+    ],
+)
+def test_maintenances_to_come_running_and_ended_within_90_days_are_shown(app, fields, is_shown):
+    app.post(maintenance(**fields))
+
+    assert len(read(app).events) == is_shown
+
+
+def test_a_maintenance_that_is_called_off_is_cancelled(app):
+    app.post(maintenance())
+    app.post(maintenance(status="canceled", updated_at=NOW.isoformat()))
+
+    assert [event.status for event in read(app).events] == ["CANCELLED"]
+
+
+def test_one_page_or_component_can_be_asked_for_and_nothing_else(app):
+    app.post(maintenance("m1"))
+    app.post(maintenance("m2", page={"id": "p2", "name": "Adatum"}, components=[{"id": "c2", "name": "API"}]))
+
+    assert [event.summary for event in read(app, "?page=Adatum").events] == ["Adatum - Sign-in errors"]
+    assert [event.summary for event in read(app, "?component=API").events] == ["Adatum - Sign-in errors"]
+    assert app.get("/maintenance.ics?status=open").status_code == 400
+
+
+def test_a_calendar_without_windows_is_valid(app):
+    assert read(app).events == []
+    assert "BEGIN:VTIMEZONE" in app.get("/maintenance.ics").text  # an empty calendar is none
+
+
+def test_a_provider_can_forge_no_line(app):
+    story = [{"id": "u", "body": HOSTILE, "status": HOSTILE}]
+    app.post(maintenance(name=HOSTILE, status=HOSTILE, shortlink="https://x/\r\nUID:forged", incident_updates=story))
+
+    (event,) = read(app).events
+
+    assert event.uid != "forged"
+    assert all(line.isprintable() for line in event.description.splitlines())
+
+
+TEXT = st.text(max_size=40) | st.sampled_from(["\\", '";,:', "\r\n ", "\x7f", "\ud800", "https://x\n.y/", "é" * 300])
+
+
+@given(TEXT, TEXT, TEXT, TEXT)
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_provider_writes_the_calendar_stays_valid(page, name, body, link):
+    app = InProcess()
+    told = {"shortlink": link, "incident_updates": [{"id": "u", "body": body}], "components": [{"name": name}]}
+    app.post(maintenance(page={"id": page, "name": page}, name=name, **told))
+
+    assert len(read(app).events) == 1
+
+
+def test_a_calendar_ends_early_once_it_holds_a_mebibyte_and_what_is_open_comes_first(app):
+    story = [{"id": "u", "body": "é" * 3_000}]
+    for number in range(400):
+        app.post(maintenance(f"m{number}", begins=-1, status="completed", incident_updates=story))
+    app.post(maintenance("open", created_at="2020-01-01T00:00:00Z", name="To come"))
+
+    text = app.get("/maintenance.ics").text
+
+    assert len(text.encode()) < 1.1 * 1024 * 1024
+    assert "To come" in text
