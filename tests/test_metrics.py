@@ -173,7 +173,8 @@ def test_a_real_prometheus_scrapes_it(start, prometheus):
     api = prometheus(monitor, "  authorization: {credentials: secret}\n")
 
     def asked(query):
-        found = requests.get(api, params={"query": query}, timeout=5).json()["data"]["result"]
+        answer = requests.get(api, params={"query": query}, timeout=5)
+        found = answer.json()["data"]["result"] if answer.ok else []  # 503 while it starts
         return [(sample["metric"], float(sample["value"][1])) for sample in found]
 
     ((labels, value),) = until(lambda: asked("event_monitor_open_incidents"), 15)
