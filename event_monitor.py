@@ -10,22 +10,18 @@ from gevent import monkey
 
 monkey.patch_all()  # first of all: what is imported below must find the cooperative socket, select and time
 
-import argparse
 import logging
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
-import gevent
-from flask import Flask, Response, json, jsonify, request
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from monitor import parts, query, settings, statuspage
+from monitor import command_line, listing, parts, query, settings, statuspage
 from monitor.history import History, Unavailable
-from monitor.incident import document
 from monitor.pages import Names
 from monitor.payload import NotAnUpdate, UnknownShape
 from monitor.printer import Printer, log_to_stderr
@@ -37,7 +33,6 @@ __version__ = "1.0.0"
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
 MOST_COUNTED = 500  # of page, outcome and source
-LARGEST_ANSWER = 1024 * 1024  # a page of /incidents ends early here, with a cursor for the rest
 
 log = logging.getLogger("event_monitor")
 Answer = Response | tuple[Response, int]
@@ -147,18 +142,8 @@ class Monitor:
         asked = query.read(request.args.to_dict(flat=False))
         found = self.history.incidents(asked)
         if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
-            return Response("".join([lines(incident.state) for incident in found]), mimetype="text/plain")
-        rows: list[str] = []
-        size = 0
-        while len(rows) < len(found) and size < LARGEST_ANSWER:
-            if len(rows) % 20 == 19:
-                gevent.sleep(0)  # a page of 1 MiB takes 8 ms: let others be answered in between
-            rows.append(json.dumps(document(found[len(rows)].state)))
-            size += len(rows[-1])
-        is_last = len(rows) == len(found) < asked.limit
-        next_cursor = None if is_last else query.cursor(found[len(rows) - 1].place)
-        answer = f'{{"incidents": [{", ".join(rows)}], "next_cursor": {json.dumps(next_cursor)}}}\n'
-        return Response(answer, mimetype="application/json")
+            return Response(listing.as_text(found), mimetype="text/plain")
+        return Response(listing.as_json(found, asked.limit), mimetype="application/json")
 
     def ignore(self, reason: UnknownShape) -> Answer:
         """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
@@ -185,9 +170,8 @@ class Monitor:
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
         response = jsonify(error=reason)
         if request.method == "POST":
-            response.headers["Connection"] = (
-                "close"  # where a body is refused, nobody knows where the next request begins
-            )
+            # Where a body is refused, nobody knows where the next request begins.
+            response.headers["Connection"] = "close"
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response, status
@@ -200,7 +184,7 @@ def _fail(error: Exception) -> Answer:
 
 def main() -> int:
     """Run the server until SIGTERM or Ctrl-C; return the exit code."""
-    arguments = _arguments()
+    arguments = command_line.arguments()
     stderr = log_to_stderr()
     app = _app_of_the_environment()
     monitor: Monitor = app.extensions["monitor"]
@@ -221,36 +205,11 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="event_monitor.py",
-        description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
-        epilog=f"Settings, in the environment: {settings.names()}. README.md explains them.",
-    )
-    host, port = os.environ.get("MONITOR_HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
-    parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
-    parser.add_argument("--port", default=port, type=_port, help="port to listen on (PORT; %(default)s)")
-    parser.add_argument("--test-notify", action="store_true", help="send a test message to each service and end")
-    parser.error = _exit_2  # type: ignore[method-assign]  # one line, without the usage
-    return parser.parse_args()
-
-
-def _port(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and int(value) < 65536):
-        raise argparse.ArgumentTypeError(f"{value!a} is not a port from 0 to 65535")
-    return int(value)
-
-
-def _exit_2(message: str) -> NoReturn:
-    print(f"event_monitor: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
 def _app_of_the_environment() -> Flask:
     try:
         return create_app()
     except settings.BadSetting as problem:
-        _exit_2(str(problem))
+        command_line.exit_2(str(problem))
 
 
 if __name__ == "__main__":

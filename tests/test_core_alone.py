@@ -9,8 +9,8 @@ from tests.conftest import ROOT
 
 CORE = frozenset(
     (
-        "__init__ connection history incident memory pages parts payload printer query server "
-        "settings statuspage text update web "
+        "__init__ command_line connection history incident listing memory pages parts payload printer query "
+        "server settings statuspage text update web "
     ).split()
 )
 TESTS = (
