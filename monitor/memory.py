@@ -21,7 +21,7 @@ from monitor.history import (
     place_of,
     span_of,
 )
-from monitor.incident import fold
+from monitor.incident import ended_at, fold
 from monitor.query import Query
 from monitor.update import Key, Update
 
@@ -87,8 +87,8 @@ class MemoryHistory:
     def spans(self, since: datetime) -> list[Span]:
         """Return what is open or ended since then, newest first, without component updates."""
         states = (self._incidents[identity][0] for _, _, identity in reversed(self._rows))
-        spans = (span_of(state) for state in states if not state.is_component_update)
-        return list(islice((s for s in spans if s.ended_at is None or s.ended_at >= since), MOST_SPANS))
+        asked = (state for state in states if not state.is_component_update and (ended_at(state) or since) >= since)
+        return [span_of(state) for state in islice(asked, MOST_SPANS)]
 
     def close(self) -> None:
         """Do nothing: nothing is open."""

@@ -16,11 +16,18 @@ from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import sync_playwright
 
 from tests import postgresql as postgresql_server
 
 ROOT = Path(__file__).parent.parent
 PAYLOADS = Path(__file__).parent / "payloads"
+CHROMIUM = "/usr/bin/chromium"
+# As root, without a network and without a display.
+CHROMIUM_ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 
 
 def payload(name):
@@ -157,6 +164,41 @@ def postgresql():
         server = postgresql_server.Server(Path(directory) / "postgresql")
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser, Debian's: Playwright's own would have to be downloaded."""
+    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium):
+    """Open addresses, each in a browser of its own, with `browse(address, color_scheme="dark", …)`.
+
+    At the end, no page may have run what is not its own or have broken its own rules.
+    """
+    contexts, wrong = [], []
+
+    def show(address, **options):
+        context = chromium.new_context(**({"locale": "en-GB", "timezone_id": "Asia/Tokyo"} | options))
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(10_000)
+        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("console", lambda said: "net::ERR" in said.text or "503" in said.text or wrong.append(said.text))
+        tab.goto(address)
+        return tab
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert wrong == []
 
 
 @pytest.fixture
