@@ -7,7 +7,7 @@ service and incident, so that those behind it do not wait another day.
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -65,13 +65,13 @@ class MemoryOutbox:
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
-        self._messages: defaultdict[str, dict[int, Message]] = defaultdict(dict)
+        self._messages: defaultdict[str, OrderedDict[int, Message]] = defaultdict(OrderedDict)
         self._numbers = count(1)
 
     def put(self, service: str, update: Update) -> None:
         messages = self._messages[service]
         if len(messages) >= MOST_IN_MEMORY:
-            del messages[next(iter(messages))]
+            messages.popitem(last=False)  # of a dict, the first is looked for among all that are gone
             self.dropped[service] += 1
         number = next(self._numbers)
         messages[number] = Message(number, service, update)
