@@ -110,7 +110,7 @@ def _of_history(history: History) -> Iterator[Metric]:
     yield _available(0 if history.problem else 1)
     incidents = GaugeMetricFamily("event_monitor_open_incidents", "Incidents open.", labels=("page", "impact"))
     those_open = (span for span in spans if span.ended_at is None)
-    counted = (((_label(s.page), s.impact if s.impact in IMPACTS else "none"), 1) for s in those_open)
+    counted = (((_label(s.page), s.impact if s.impact in IMPACTS else "unstated"), 1) for s in those_open)
     yield _filled(incidents, counted, sum)
     last = GaugeMetricFamily(
         "event_monitor_last_update_timestamp_seconds", "When a page last sent a new update.", labels=("page",)

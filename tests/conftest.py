@@ -84,6 +84,7 @@ class Monitor:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout or out,
                 stderr=err,
+                process_group=0,
             )
         self.url = until(lambda: self._url() or self.process.poll() is not None, 15)
         assert isinstance(self.url, str), self.log()
@@ -123,6 +124,12 @@ class Monitor:
             self.process.send_signal(number)
         return self.process.wait(seconds)
 
+    def kill(self):
+        """Kill what still runs, of a command that started the monitor for us too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
 
 @pytest.fixture
 def start(tmp_path):
@@ -136,9 +143,7 @@ def start(tmp_path):
 
     yield begin
     for monitor in started:
-        if monitor.process.poll() is None:
-            monitor.process.kill()
-            monitor.process.wait()
+        monitor.kill()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_open_incidents_are_counted_by_page_and_impact_and_ended_ones_not(app):
     assert found == {
         (("impact", "minor"), ("page", "Fabrikam")): 1,
         (("impact", "critical"), ("page", "Fabrikam")): 1,
-        (("impact", "none"), ("page", "Fabrikam")): 1,
+        (("impact", "unstated"), ("page", "Fabrikam")): 1,
     }
 
 
