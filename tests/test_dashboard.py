@@ -11,12 +11,11 @@ import pytest
 from monitor.story import IMPACTS
 from tests.conftest import ROOT, InProcess, incident
 
-NOW = datetime.now(UTC)
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}\u202e\x1b[31m\u200b&lt;b&gt;"
 
 
 def ago(**units):
-    return (NOW - timedelta(**units)).isoformat()
+    return (datetime.now(UTC) - timedelta(**units)).isoformat()
 
 
 def running(incident_id="i1", **fields):

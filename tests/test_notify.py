@@ -194,7 +194,7 @@ def test_two_processes_on_one_postgresql_notify_once_and_the_other_takes_over(no
 
     with ThreadPoolExecutor(8) as senders:
         list(senders.map(lambda number: [server.post(said(number)) for server in servers], range(50)))
-    until(lambda: len(endpoint.taken) >= 50, 15)
+    until(lambda: 'event_monitor_outbox_messages{service="slack"} 0.0' in servers[1].get("/metrics").text, 15)
     servers[0].stop(signal.SIGKILL)
     servers[1].post(said(50))
     until(lambda: len(endpoint.taken) >= 51, 15)

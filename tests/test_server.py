@@ -116,7 +116,7 @@ def test_clients_that_do_not_read_hold_up_nobody_and_are_closed(impatient):
     for number in range(60):
         impatient.post(incident(f"big{number}", incident_updates=[{"id": "u1", "body": "x" * 20_000}]))
     asked_again_and_again = b"GET /incidents HTTP/1.1\r\n\r\n" * 20
-    connections, opened = dial_many(impatient, 50, asked_again_and_again)
+    connections, opened = dial_many(impatient, 20, asked_again_and_again)
     with opened:
         time.sleep(DEADLINE)
         began = time.monotonic()
