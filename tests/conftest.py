@@ -21,6 +21,7 @@ from tests import postgresql as postgresql_server
 
 ROOT = Path(__file__).parent.parent
 PAYLOADS = Path(__file__).parent / "payloads"
+DIALECTS = sorted(path.stem for path in (ROOT / "monitor" / "dialects").glob("[!_]*.py"))
 
 
 def payload(name):
@@ -213,9 +214,9 @@ class InProcess:
         app.extensions["monitor"].outputs[:] = [lambda update: self.printed.append(event_monitor.lines(update))]
         self._client = app.test_client()
 
-    def post(self, body, path="/webhook/statuspage"):
+    def post(self, body, path="/webhook/statuspage", **keywords):
         data = body if isinstance(body, bytes | str) else json.dumps(body)
-        return self._client.post(path, data=data, content_type="application/json")
+        return self._client.post(path, data=data, content_type="application/json", **keywords)
 
     def get(self, path, **keywords):
         return self._client.get(path, **keywords)
