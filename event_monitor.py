@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from monitor import command_line, listing, parts, query, settings, statuspage
 from monitor.history import History, Unavailable
 from monitor.pages import Names
-from monitor.payload import NotAnUpdate, UnknownShape
+from monitor.payload import JSONObject, NotAnUpdate, UnknownShape
 from monitor.printer import Printer, log_to_stderr
 from monitor.server import serve
 from monitor.update import Update, lines
@@ -36,6 +36,7 @@ MOST_COUNTED = 500  # of page, outcome and source
 
 log = logging.getLogger("event_monitor")
 Answer = Response | tuple[Response, int]
+Read = Callable[[JSONObject, str | None], Update]
 
 
 def create_app(given: Mapping[str, object] | None = None) -> Flask:
@@ -68,7 +69,8 @@ class Monitor:
     """The routes, and what they work with: the history, the outputs, and the count of what was received.
 
     An optional part finds this in `app.extensions["monitor"]`; what it appends to `outputs` gets every new update,
-    what it appends to `stopping` is called once the server is asked to stop, before the last answers are sent.
+    what it appends to `stopping` is called once the server is asked to stop, before the last answers are sent. Of
+    `dialects` the first that recognises a payload posted to /webhook/statuspage reads it in Statuspage's place.
     """
 
     def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
@@ -78,16 +80,27 @@ class Monitor:
         self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
         self.version = __version__
         self.stopping: list[Callable[[], None]] = []
+        self.dialects: list[tuple[Callable[[JSONObject], bool], Read]] = []
         self.received: Counter[tuple[str, str, str]] = Counter()  # by page, outcome and source
         self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
         self._accepted, self._duplicate = Prepared(status="accepted"), Prepared(status="duplicate")
         self._started = monotonic()
 
     def webhook_statuspage(self) -> Response:
+        return self.webhook(self._read)
+
+    def webhook(self, read: Read) -> Response:
+        """Receive a webhook whose payload `read` turns into an update."""
         page = require(self._webhook_token)
         payload = receive()
         named = request.args.get("page") if request.environ["QUERY_STRING"] else None
-        return self.take(statuspage.read(payload, page or named), page)
+        return self.take(read(payload, page or named), page)
+
+    def _read(self, payload: JSONObject, page: str | None) -> Update:
+        for recognises, read in self.dialects:
+            if recognises(payload):
+                return read(payload, page)
+        return statuspage.read(payload, page)
 
     def take(self, update: Update, page: str | None = None) -> Response:
         """Record an update and, if it is new, hand it to every output; it can speak only for `page`, if given."""

@@ -11,6 +11,7 @@ PARTS = {
     "live": "/stream",
     "websocket": "/ws",
     "notify": None,
+    "dialects": None,  # before metrics, which times every /webhook/
     "metrics": "/metrics",
     "dashboard": "/",
     "feeds": "/feed.atom",

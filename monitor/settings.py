@@ -52,6 +52,11 @@ def notify(value: str) -> object:
     return part("services").parse(value)
 
 
+def signature(value: str) -> object:
+    """Return what checks signatures with this secret, monitor/signature.py's; raise ValueError without showing it."""
+    return part("signature").parse(value)
+
+
 def days(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36500):
         raise ValueError("is not a whole number of days from 1")
@@ -75,6 +80,7 @@ def part(name: str) -> ModuleType:
 # Every setting but HOST, which is the command line's, with what checks it; README.md has the same list.
 SETTINGS: dict[str, Callable[[str], object]] = {
     "WEBHOOK_TOKEN": webhook_token,
+    "WEBHOOK_SECRET_INCIDENTIO": signature,
     "READ_TOKEN": token,
     "DATABASE_URL": database_url,
     "KEEP_DAYS": days,

@@ -28,7 +28,8 @@ NO_COMPONENT = "No components were affected by this update."
 
 # Hosts in shortlinks and unsubscribe addresses that belong to a status page's maker, not to one page.
 SHARED_HOSTS = frozenset(
-    "stspg.io statuspage.io www.statuspage.io manage.statuspage.io dashboard.instatus.com instatus.com".split()
+    "stspg.io statuspage.io www.statuspage.io manage.statuspage.io dashboard.instatus.com instatus.com "
+    "status.io app.status.io app.incident.io".split()
 )
 
 _host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)

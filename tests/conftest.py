@@ -28,6 +28,7 @@ CHROMIUM_ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+DIALECTS = sorted(path.stem for path in (ROOT / "monitor" / "dialects").glob("[!_]*.py"))
 
 
 def payload(name):
@@ -260,9 +261,9 @@ class InProcess:
         app.extensions["monitor"].outputs[:] = [lambda update: self.printed.append(event_monitor.lines(update))]
         self._client = app.test_client()
 
-    def post(self, body, path="/webhook/statuspage"):
+    def post(self, body, path="/webhook/statuspage", **keywords):
         data = body if isinstance(body, bytes | str) else json.dumps(body)
-        return self._client.post(path, data=data, content_type="application/json")
+        return self._client.post(path, data=data, content_type="application/json", **keywords)
 
     def get(self, path, **keywords):
         return self._client.get(path, **keywords)

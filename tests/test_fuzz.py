@@ -14,11 +14,12 @@ from monitor import payload as payloads
 from monitor import text
 from monitor.incident import document, fold
 from monitor.statuspage import read
-from tests.conftest import InProcess, incident, payload
+from tests.conftest import DIALECTS, PAYLOADS, InProcess, incident, payload
 
 NAMES = [
     "incident-created", "incident-postmortem", "maintenance-scheduled", "component-update", "no-components", "minimal",
 ]  # fmt: skip
+OTHERS = [path.stem for path in PAYLOADS.glob("*.json") if path.stem.split("-")[0] in DIALECTS]
 TWO_LINES = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] Product: .+ - .+\nStatus: .*\n")
 
 quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
@@ -42,8 +43,9 @@ def paths(value, so_far=()):
     return ([so_far] if so_far else []) + [path for name, member in inner for path in paths(member, (*so_far, name))]
 
 
-SEEDS = {name: payload(name) for name in NAMES}
-PLACES = [(name, path) for name, seed in SEEDS.items() for path in paths(seed)]
+SEEDS = {name: payload(name) for name in NAMES + OTHERS}
+PLACES = [(name, path) for name in NAMES for path in paths(SEEDS[name])]
+OTHER_PLACES = [(name, path) for name in OTHERS for path in paths(SEEDS[name])]
 
 
 def replaced(name, path, value):
@@ -60,10 +62,10 @@ def fuzzed():
     return InProcess()
 
 
-def check(app, made):
+def check(app, made, path="/webhook/statuspage"):
     """Post a payload; an answer that accepts it has printed two harmless lines, any other none."""
     app.printed.clear()
-    answer = app.post(json.dumps(made))
+    answer = app.post(json.dumps(made), path)
 
     assert answer.status_code in (200, 202, 400), answer.text
     assert answer.is_json
@@ -87,6 +89,25 @@ def test_any_json_is_answered(fuzzed, value):
 @example(("component-update", ("component", "name")), "\x1b")
 def test_anything_in_a_fields_place_is_answered(fuzzed, place, value):
     check(fuzzed, replaced(*place, value))
+
+
+@quick
+@given(st.sampled_from(OTHER_PLACES), anything)
+@example(("instatus-maintenance", ("maintenance", "duration")), "9" * 5_000)
+@example(("instatus-maintenance", ("maintenance", "duration")), "527040")
+@example(("instatus-component", ("component_update", "component_id")), "x" * 201)
+@example(("incidentio-incident", ("event_type",)), ["public_incident.incident_created_v2"])
+def test_anything_in_the_place_of_a_dialects_field_is_answered(fuzzed, place, value):
+    made = replaced(*place, value)
+
+    check(fuzzed, made, f"/webhook/{place[0].split('-')[0]}")
+    check(fuzzed, made)
+
+
+@quick
+@given(st.sampled_from(DIALECTS), anything)
+def test_any_json_is_answered_by_every_dialect(fuzzed, dialect, value):
+    check(fuzzed, value, f"/webhook/{dialect}")
 
 
 @quick

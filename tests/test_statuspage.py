@@ -31,7 +31,7 @@ BLOCKS = {
         "[2026-05-06 21:02:11] Product: status.fabrikam.example - Elevated latency in eu-west\n"
         "Status: Some requests take longer than 2 s.\n"
     ),
-    "better-stack": (
+    "betterstack-incident": (
         "[2026-07-01 10:20:00] Product: status.contoso.example - Queue is stuck\nStatus: We restart the workers.\n"
     ),
     "minimal": "[2026-06-01 08:00:00] Product: Fabrikam - Sign-in\nStatus: Some people cannot sign in\n",
