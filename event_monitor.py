@@ -105,12 +105,15 @@ class Monitor:
     def take(self, update: Update, page: str | None = None) -> Response:
         """Record an update and, if it is new, hand it to every output; it can speak only for `page`, if given."""
         update = self.names.named(update) if page is None else self.names.bound(update, page)
-        if not self.history.add(update):
-            self.count(update.page, "duplicate")
-            return self._duplicate
-        self.count(update.page, "accepted")
-        self.announce(update)
-        return self._accepted
+        return self._accepted if self.record(update, "push") else self._duplicate
+
+    def record(self, update: Update, source: str) -> bool:
+        """Record an update and, if it is new, hand it to every output; return whether it is new; raise Unavailable."""
+        is_new = self.history.add(update)
+        self.count(update.page, "accepted" if is_new else "duplicate", source)
+        if is_new:
+            self.announce(update)
+        return is_new
 
     def count(self, page: str, outcome: str, source: str = "push") -> None:
         """Count what was received; pages past a bound, which strangers could name without end, together."""
@@ -119,8 +122,8 @@ class Monitor:
         self.received[page, outcome, source] += 1
 
     def announce(self, update: Update) -> None:
-        """Hand a new update to every output."""
-        for output in self.outputs:
+        """Hand a new update to every output, unless it was over before anybody asked."""
+        for output in () if update.is_past else self.outputs:
             try:
                 output(update)
             except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer

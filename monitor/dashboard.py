@@ -125,11 +125,16 @@ class Dashboard:
         if given.keys() & {"id", "status", "since", "limit", "cursor"}:
             found["listing"] = listing(self._history, asked, now)
         else:
-            found["overview"] = overview(self._history, asked, self._reported, now)
+            found["overview"] = overview(self._history, asked, self._reported, self._silent(), now)
         return self._render(
             "overview.html" if found["overview"] else "listing.html", given, now=now, asked=asked, **found,
             pages=_choices(self._history),
         )  # fmt: skip
+
+    def _silent(self) -> set[str]:
+        """Return the ids of the pages that are asked and do not answer."""
+        rounds = self._app.extensions.get("reconcile")
+        return {page.id for page in rounds.watched if page.problem and page.id} if rounds else set()
 
     def _render(self, template: str, given: dict[str, list[str]], **context: Any) -> bytes:
         """Return a page's HTML; a large one takes tens of milliseconds, so others get their turn in between."""

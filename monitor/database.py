@@ -78,6 +78,10 @@ class DatabaseHistory:
         """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
         return self.read(lambda connection: reading.incidents_of(connection, query))
 
+    def incident(self, page_id: str, id: str) -> Update | None:  # noqa: A002  # as in Update
+        """Return one incident with its whole story, or None for one that is not known; raise Unavailable."""
+        return self.read(lambda connection: reading.incident_of(connection, page_id, id))
+
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
         """Return updates in the order of their commits: the first past number `after`, or the last for None."""
         return self.read(lambda connection: reading.arrivals_of(connection, after, limit))

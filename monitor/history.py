@@ -86,10 +86,13 @@ class History(Protocol):
     def incidents(self, query: Query) -> list[Incident]:
         """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
 
+    def incident(self, page_id: str, id: str) -> Update | None:  # noqa: A002  # as in Update
+        """Return one incident with its whole story, or None for one that is not known; raise Unavailable."""
+
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
         """Return updates in the order of their arrival: the first past number `after`, or the last for None.
 
-        The newest MOST_ARRIVALS are kept, without their stories in SQL; raise Unavailable.
+        What is past did not arrive. The newest MOST_ARRIVALS are kept, without their stories in SQL; raise Unavailable.
         """
 
     def pages(self) -> list[Page]:
@@ -145,7 +148,7 @@ class Tally:
         self.updates += 1
         self.received_at = datetime.now(UTC)
         if update.is_reconciled:
-            self.missed += 1
+            self.missed += not update.is_past
         else:
             self.pushed_at, self.missed = self.received_at, 0
         if update.is_named or not self.is_named:

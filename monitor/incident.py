@@ -52,14 +52,18 @@ def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
 
 
 def _story(entries: Iterable[IncidentUpdate]) -> tuple[IncidentUpdate, ...]:
-    """Return each entry once, as last edited; one without an id is told apart by what it says and when."""
+    """Return each entry once, as last edited."""
     story: dict[object, IncidentUpdate] = {}
     for entry in entries:
-        identity = entry.id or (entry.status, entry.body, entry.display_at or entry.created_at)
-        known = story.get(identity)
+        known = story.get(identity_of(entry))
         if known is None or _edited(entry) > _edited(known):
-            story[identity] = entry
+            story[identity_of(entry)] = entry
     return tuple(sorted(story.values(), key=said_at, reverse=True)[:MOST_INCIDENT_UPDATES])
+
+
+def identity_of(entry: IncidentUpdate) -> object:
+    """Return what tells an entry of an incident apart: its id, or without one what it says and when."""
+    return entry.id or (entry.status, entry.body, entry.display_at or entry.created_at)
 
 
 def _edited(entry: IncidentUpdate) -> float:
@@ -80,9 +84,9 @@ def document(incident: Update) -> dict[str, Any]:
                 "id": entry.id,
                 "status": entry.status,
                 "body": entry.body,
-                "created_at": _iso(entry.created_at),
-                "updated_at": _iso(entry.updated_at),
-                "display_at": _iso(entry.display_at),
+                "created_at": iso(entry.created_at),
+                "updated_at": iso(entry.updated_at),
+                "display_at": iso(entry.display_at),
             }
             for entry in incident.incident_updates
         ],
@@ -100,7 +104,7 @@ def _without_story(incident: Update) -> dict[str, Any]:
         "name": incident.name,
         "status": incident.status,
         "impact": incident.impact,
-        **{name: _iso(getattr(incident, name)) for name in TIMES},
+        **{name: iso(getattr(incident, name)) for name in TIMES},
         "shortlink": incident.shortlink,
         "page": {"id": incident.page_id, "name": incident.page},
         "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
@@ -111,7 +115,7 @@ def _without_story(incident: Update) -> dict[str, Any]:
             "component_id": incident.components[0].id,
             "old_status": incident.old_status,
             "new_status": incident.status,
-            "created_at": _iso(incident.updated_at),
+            "created_at": iso(incident.updated_at),
         }
     return served
 
@@ -139,7 +143,8 @@ def _entry(*, created_at: str, updated_at: str, display_at: str, **texts: str) -
 
 
 @lru_cache(maxsize=1024)  # an entry's three times are mostly one
-def _iso(instant: datetime | None) -> str | None:
+def iso(instant: datetime | None) -> str | None:
+    """Return an instant as Statuspage writes it: `2025-11-03T14:32:00.000Z`."""
     if instant is None:
         return None
     precision = "microseconds" if instant.microsecond % 1000 else "milliseconds"

@@ -72,6 +72,11 @@ class MemoryHistory:
         found = (Incident(state, row[:2]) for state, row, _ in rows if query.matches(state))
         return list(islice(found, query.limit))
 
+    def incident(self, page_id: str, id: str) -> Update | None:  # noqa: A002  # as in Update
+        """Return one incident with its whole story, or None for one that is not known."""
+        known = self._incidents.get((page_id, id))
+        return known[0] if known else None
+
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
         """Return updates in the order of their arrival: the first past number `after`, or the last for None."""
         if after is None:
@@ -94,8 +99,9 @@ class MemoryHistory:
         """Do nothing: nothing is open."""
 
     def _arrive(self, update: Update, size: int) -> None:
-        self._arrivals.append((next(self._arrived), update, size))
-        self._arrived_characters += size
+        if not update.is_past:
+            self._arrivals.append((next(self._arrived), update, size))
+            self._arrived_characters += size
         while len(self._arrivals) > MOST_ARRIVALS or self._arrived_characters > self._most_characters // 5:
             self._arrived_characters -= self._arrivals.popleft()[2]
         self._pages[update.page_id] = tally = self._pages.pop(update.page_id, None) or Tally(update.page_id)

@@ -117,6 +117,10 @@ def _of_history(history: History) -> Iterator[Metric]:
     )
     newest_first = sorted(pages, key=lambda page: page.received_at, reverse=True)
     yield _filled(last, (((_label(page.name),), page.received_at.timestamp()) for page in newest_first), max)
+    missed = GaugeMetricFamily(
+        "event_monitor_missed_updates", "Found by asking a page since it last pushed.", labels=("page",)
+    )
+    yield _filled(missed, (((_label(page.name),), page.missed) for page in newest_first if page.pushed_at), max)
 
 
 def _available(value: int) -> Metric:

@@ -5,7 +5,7 @@ Every list is bounded, whatever the history holds. Between incidents others get 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,7 +30,7 @@ from monitor.story import (
     words,
 )
 from monitor.text import one_line
-from monitor.tiles import MOST_TILES, Tile, start_of, tiles
+from monitor.tiles import MOST_TILES, Tile, start_of, tiles, unknown
 from monitor.update import Update, message
 
 MOST_BROKEN, MOST_MAINTENANCE, MOST_LATEST, MOST_ENDED, MOST_LISTED, MOST_WHOLE = 50, 10, 20, 10, 50, 3
@@ -80,8 +80,11 @@ class Listing:
     older: str | None
 
 
-def overview(history: History, asked: Query, reported: Reported, now: datetime) -> Overview:
-    """Return what is so at `now`, of the pages, components and impacts that are asked for; raise Unavailable."""
+def overview(history: History, asked: Query, reported: Reported, silent: Container[str], now: datetime) -> Overview:
+    """Return what is so at `now`, of the pages, components and impacts that are asked for; raise Unavailable.
+
+    Of the pages whose ids are `silent`, which do not answer, nobody knows that they are well.
+    """
     states, is_all = _open(history, asked)
     broken = sorted((s for s in states if impact_of(s) != "maintenance"), key=lambda s: WORST_FIRST[impact_of(s)])
     maintenance = sorted((s for s in states if impact_of(s) == "maintenance"), key=_schedule)
@@ -94,6 +97,7 @@ def overview(history: History, asked: Query, reported: Reported, now: datetime) 
     spans = history.spans(start_of(now))
     gevent.sleep(0)
     shown = tiles(pages, spans, [(change.page_id, impact_of(change)) for change in down], now)
+    shown = [unknown(tile) if tile.page_id in silent else tile for tile in shown]
     gevent.sleep(0)
     return Overview(
         open=len(broken) + len(components),

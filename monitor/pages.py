@@ -62,10 +62,14 @@ class Names:
         page_id = next((at for at, name in self._trusted.items() if page in (at, name)), page)
         return replace(update, page_id=page_id, page=self._trusted.get(page_id, page), is_named=True)
 
-    def trust(self, page_id: str, name: str) -> None:
-        """Call a page by this name from now on: the page itself was asked."""
-        self._trusted.setdefault(page_id, name)
-        self._names[page_id] = self._trusted[page_id]
+    def trust(self, page_id: str, name: str, named: str | None) -> None:
+        """Take a page's id from itself, that was asked, and its name, unless it is `named` or goes by one already."""
+        known = self._names.get(page_id) if self._is_loaded else self._load(page_id)
+        self._trusted[page_id] = self._names[page_id] = named or known or name
+
+    def of(self, page_id: str) -> str | None:
+        """Return what a page goes by, if that is known."""
+        return self._names.get(page_id)
 
     def learn(self, page_id: str, name: str) -> None:
         """Call a page by this name from now on, unless it has one already."""

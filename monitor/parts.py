@@ -11,6 +11,8 @@ PARTS = {
     "live": "/stream",
     "websocket": "/ws",
     "notify": None,
+    "reconcile": None,
+    "page_list": "/pages",
     "dialects": None,  # before metrics, which times every /webhook/
     "metrics": "/metrics",
     "dashboard": "/",

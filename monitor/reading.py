@@ -46,6 +46,13 @@ def incidents_of(connection: Connection, query: Query) -> list[Incident]:
     return [Incident(state_of(text), (created, at)) for at, created, text in rows]
 
 
+def incident_of(connection: Connection, page_id: str, incident_id: str) -> Update | None:
+    """Return one incident, or None."""
+    of = incidents.c
+    found = connection.scalar(select(of.document).where(of.id == incident_id, of.page_id == page_id))
+    return None if found is None else state_of(found)
+
+
 def _has_status(status: str) -> ColumnElement[bool]:
     if status == "open":
         return incidents.c.is_open.expression

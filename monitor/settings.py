@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from flask import Config
 
 from monitor.history import History
 from monitor.memory import MemoryHistory
+from monitor.pages import KnownPage
 from monitor.pages import parse as parse_pages
 
 
@@ -63,6 +65,20 @@ def days(value: str) -> int:
     return int(value)
 
 
+def pages(value: str) -> tuple[KnownPage, ...]:
+    """Return the pages; raise ValueError naming the entry, or what asking them needs."""
+    known = parse_pages(value)
+    if find_spec("monitor.rounds"):
+        part("rounds")
+    return known
+
+
+def minutes(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 1440):
+        raise ValueError("is not a whole number of minutes from 1 to 1440")
+    return int(value)
+
+
 def streams(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 100_000):
         raise ValueError("is not a whole number of streams from 1 to 100000")
@@ -84,7 +100,8 @@ SETTINGS: dict[str, Callable[[str], object]] = {
     "READ_TOKEN": token,
     "DATABASE_URL": database_url,
     "KEEP_DAYS": days,
-    "PAGES": parse_pages,
+    "PAGES": pages,
+    "RECONCILE_MINUTES": minutes,
     "NOTIFY": notify,
     "MAX_STREAMS": streams,
 }

@@ -101,6 +101,9 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
 def _arrive(
     connection: Connection, batch: int, new: Sequence[Update], services: Callable[[Update], Sequence[str]]
 ) -> None:
+    _count(connection, new)
+    if not (new := [u for u in new if not u.is_past]):
+        return
     # A message is HTML, as providers send it, wherever an Update is read.
     rows = [{"document": json.dumps((said := summary(u)) | {"message": escape(said["message"])})} for u in new]
     connection.execute(sql.insert(arrivals), rows)
@@ -114,7 +117,6 @@ def _arrive(
     ]
     if messages:
         connection.execute(sql.insert(outbox), messages)
-    _count(connection, new)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"NOTIFY {ARRIVED}")
 

@@ -6,7 +6,7 @@ A day is as bad as the worst incident of it, in UTC. A maintenance counts while 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -85,6 +85,11 @@ def tiles(
 
     shown = sorted(pages, key=lambda page: (worst.get(page.id, _QUIET), -page.received_at.timestamp()))[:MOST_TILES]
     return sorted(map(make, shown), key=lambda tile: (WORST_FIRST[tile.impact], tile.page.lower()))
+
+
+def unknown(tile: Tile) -> Tile:
+    """Return the tile of a page that does not answer: nobody knows that it is well."""
+    return replace(tile, impact="none", word="Unknown") if tile.impact == "operational" else tile
 
 
 def _rank(span: Span) -> int:

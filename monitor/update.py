@@ -56,7 +56,7 @@ class Update:
     `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words;
     of a component update `status` is the component's new one, `old_status` the one before. `unsubscribe` is where the
     page is told to push no more. `is_named` says that a person or the provider named the page so, `is_reconciled` that
-    no push brought the update: the page was asked.
+    no push brought the update: the page was asked. What `is_past` then was over before: it is recorded and not told.
     """
 
     page_id: str
@@ -80,6 +80,7 @@ class Update:
     unsubscribe: str | None = None
     is_named: bool = False
     is_reconciled: bool = False
+    is_past: bool = False
 
     @property
     def key(self) -> Key:

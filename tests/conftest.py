@@ -67,6 +67,13 @@ def until(condition, seconds=5):
     return outcome
 
 
+def preceded_by(preamble):
+    """The command that runs event_monitor.py after some Python in the same process: a shorter deadline, say."""
+    patched = "from gevent import monkey\nmonkey.patch_all()"  # first of all, as event_monitor.py does
+    run = "import runpy\nrunpy.run_path('event_monitor.py', run_name='__main__')"
+    return [sys.executable, "-c", f"import sys\n{patched}\n{preamble}\n{run}"]
+
+
 class Monitor:
     """A running event_monitor process."""
 
@@ -74,8 +81,8 @@ class Monitor:
         number = len(list(directory.iterdir()))
         self.stdout_file, self.stderr_file = directory / f"stdout{number}", directory / f"stderr{number}"
         command = [sys.executable, "event_monitor.py"]
-        if preamble:  # runs first, in the same process: a shorter deadline, say
-            command = [sys.executable, "-c", f"import sys, event_monitor\n{preamble}\nsys.exit(event_monitor.main())"]
+        if preamble:
+            command = preceded_by(preamble)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MONITOR_", "PORT"))}
         with self.stdout_file.open("wb") as out, self.stderr_file.open("wb") as err:
             self.process = subprocess.Popen(

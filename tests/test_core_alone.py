@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 CORE = frozenset(
@@ -44,7 +46,8 @@ def test_the_core_runs_and_its_tests_pass_without_the_optional_files(tmp_path):
         if file.stem not in CORE:
             file.unlink()
     shutil.rmtree(copy / "monitor" / "dialects")
-    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
+    hidden = extras() - {"requests"}  # which the tests themselves ask with
+    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=hidden))
     (copy / "tests" / "conftest.py").write_text(
         (copy / "tests" / "conftest.py").read_text().replace("from tests import postgresql as postgresql_server", "")
     )
@@ -72,18 +75,25 @@ def test_what_only_a_setting_needs_is_not_loaded_without_it():
     assert printed == "set()\n"
 
 
-def test_a_setting_that_needs_an_extra_says_how_to_install_it(tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "value", "needed"),
+    [
+        ("MONITOR_DATABASE_URL", "sqlite:///monitor.db", "sqlalchemy"),
+        ("MONITOR_PAGES", '["https://status.example.com"]', "requests"),
+        ("MONITOR_NOTIFY", '["json://127.0.0.1"]', "apprise"),
+        ("MONITOR_WEBHOOK_SECRET_INCIDENTIO", "whsec_MDEyMzQ1Njc4OQ==", "standardwebhooks"),
+    ],
+)
+def test_a_setting_that_needs_an_extra_says_how_to_install_it(tmp_path, setting, value, needed):
     (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
-    settings = {"PYTHONPATH": str(tmp_path), "MONITOR_DATABASE_URL": "sqlite:///monitor.db"}
+    settings = {"PYTHONPATH": str(tmp_path), setting: value}
 
     refused = subprocess.run(
         [sys.executable, "event_monitor.py"], cwd=ROOT, env=settings, capture_output=True, text=True, check=False
     )
 
     assert refused.returncode == 2
-    assert refused.stderr == (
-        "event_monitor: MONITOR_DATABASE_URL needs sqlalchemy: pip install -r requirements-extras.txt\n"
-    )
+    assert refused.stderr == (f"event_monitor: {setting} needs {needed}: pip install -r requirements-extras.txt\n")
 
 
 def test_an_address_that_needs_an_extra_says_how_to_install_it(tmp_path):

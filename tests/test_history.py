@@ -278,6 +278,27 @@ def test_an_incident_is_found_by_its_id(history):
     assert ids(history, id="i") == []
 
 
+def test_an_incident_is_given_by_page_and_id(history):
+    history.add(update(1))
+    history.add(update(1, minute=1))
+    history.add(update(1, page_id="p2", page="Adatum"))
+
+    assert history.incident("p1", "i1") == states(history, page="p1")[0]
+    assert history.incident("p2", "i1").page == "Adatum"
+    assert history.incident("p3", "i1") is None
+
+
+def test_what_is_past_is_recorded_and_did_not_arrive(history):
+    history.add(update(1, status="resolved", is_reconciled=True, is_past=True))
+    history.add(update(2, is_reconciled=True))
+
+    assert ids(history) == ["i2", "i1"]
+    assert [arrival.update.id for arrival in history.arrivals(None, 10)] == ["i2"]
+    (page,) = history.pages()
+    assert (page.updates, page.missed, page.pushed_at) == (2, 1, None)
+    assert history.add(update(1, status="resolved")) is False
+
+
 def test_updates_are_given_in_the_order_of_their_arrival(history):
     for number in (3, 1, 2):
         history.add(update(number))

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from monitor.outbox import MemoryOutbox
 from monitor.services import parse
 from monitor.settings import BadSetting, checked
-from tests.conftest import ROOT, environment, incident, payload, until
+from tests.conftest import ROOT, environment, incident, payload, preceded_by, until
 from tests.endpoints import Endpoint, Mailbox
 from tests.test_command_line import CLEAN
 from tests.test_history import update
@@ -336,9 +335,8 @@ def test_test_notify_sends_one_message_to_each_and_reports(endpoint, mailbox):
     mail = f"mailto://127.0.0.1:{mailbox.port}/?from=monitor@example.com&to=oncall@example.com"
 
     def run(*services):
-        code = f"import sys, event_monitor\n{pointed_at(endpoint)}\nsys.exit(event_monitor.main())"
         settings = CLEAN | ({"MONITOR_NOTIFY": json.dumps(services)} if services else {})
-        command = [sys.executable, "-c", code, "--test-notify"]
+        command = [*preceded_by(pointed_at(endpoint)), "--test-notify"]
         return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=20, check=False)
 
     good, bad, unset = run(SLACK, mail), run(SLACK, "mailto://127.0.0.1:1/?from=a@example.com&to=b@example.com"), run()

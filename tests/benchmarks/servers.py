@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.conftest import preceded_by
+
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 
@@ -36,8 +38,7 @@ def running(name, preamble="", **environment):
     with tempfile.TemporaryFile() as output:
         arguments = command(name, port)
         if preamble:
-            started = f"import sys, event_monitor\n{preamble}\nsys.exit(event_monitor.main())"
-            arguments = [PYTHON, "-c", started, "--port", str(port)]
+            arguments = [*preceded_by(preamble), "--port", str(port)]
         process = subprocess.Popen(
             arguments, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, env=os.environ | environment
         )

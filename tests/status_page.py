@@ -1,0 +1,73 @@
+"""A server that plays a status page's API, as Statuspage and incident.io answer it."""
+
+import gzip
+import hashlib
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class StatusPage:
+    """Answers `/api/v2/incidents.json` with `incidents`, newest first, and an ETag.
+
+    `answers` holds (status, headers, body) to be given instead, one a request; a body may be a function that writes.
+    """
+
+    def __init__(self, page=None, host="127.0.0.1"):
+        self.page = page or {"id": "p1", "name": "Fabrikam", "url": "https://status.example.com"}
+        self.incidents, self.answers, self.asked, self.sent = [], [], [], 0
+        status_page = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                status_page.asked.append((self.path, dict(self.headers), self.client_address))
+                status, headers, body = status_page.answer(self.headers)
+                self.send_response(status)
+                body = body if callable(body) else gzip.compress(body) if headers.pop("gzip", False) else body
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                if not callable(body):
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if callable(body):
+                    body(self.wfile)
+                    self.close_connection = True
+                else:
+                    self.wfile.write(body)
+                    status_page.sent += len(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer((host, 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://{host}:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, headers):
+        if self.answers:
+            return self.answers.pop(0)
+        body = json.dumps({"page": self.page, "incidents": self.incidents}).encode()
+        etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+        if headers.get("If-None-Match") == etag:
+            return 304, {"ETag": etag}, b""
+        answer = {"Content-Type": "application/json; charset=utf-8", "ETag": etag, "Content-Encoding": "gzip"}
+        return 200, answer | {"gzip": True}, body
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def trickle(file):
+    """A body that never ends, a byte now and then."""
+    try:
+        while True:
+            file.write(b" ")
+            file.flush()
+            time.sleep(0.02)
+    except OSError:
+        pass
