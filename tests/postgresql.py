@@ -37,18 +37,24 @@ class Server:
         self.start()
 
     def start(self):
-        options = f"-p {self.port} -k {self.data} -c listen_addresses=127.0.0.1"
+        options = f"-p {self.port} -k {self.data} -c listen_addresses=127.0.0.1 -c fsync=off"
         self._run("pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", options, "start")
 
     def stop(self):
         self._run("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
 
     def new_database(self, name):
-        """Make an empty database, in place of one of that name, and return its URL."""
+        """Make a database, or empty the one of that name, which is quicker by far than a new one; return its URL."""
+        url = self.url.replace("/postgres", f"/{name}")
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name}")
-        return self.url.replace("/postgres", f"/{name}")
+            try:
+                connection.execute(f"CREATE DATABASE {name}")
+                return url
+            except psycopg.errors.DuplicateDatabase:
+                connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        return url
 
     def ask(self, database, sql):
         """Return the first value that a query gives."""
