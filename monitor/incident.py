@@ -27,7 +27,7 @@ def fold(incident: Update | None, update: Update) -> Update:
     `created_at` stays what it was at first sight, so that an incident keeps its place in a listing.
     """
     entries = update.incident_updates
-    if not all(entry.updated_at for entry in entries):
+    if None in [entry.updated_at for entry in entries]:
         entries = tuple(_dated(entry, update.updated_at) for entry in entries)
     if incident is None:
         # The common case costs nothing: an incident's first update holds one entry.

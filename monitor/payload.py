@@ -10,6 +10,7 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from dateutil import parser as dateutil_parser
@@ -77,6 +78,11 @@ def storable(value: str) -> str:
 def text(value: object) -> str | None:
     """Return a text, or None for what is none or is blank."""
     return value if isinstance(value, str) and value and not value.isspace() else None
+
+
+def word(value: object) -> str | None:
+    """Return a text that many updates have alike, of which one is kept for all."""
+    return intern(value) if type(value) is str and value and not value.isspace() else None
 
 
 def identifier(value: object, field: str) -> str | None:

@@ -8,6 +8,7 @@ https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from monitor.payload import (
     LONGEST_ID,
@@ -20,6 +21,7 @@ from monitor.payload import (
     storable,
     text,
     time,
+    word,
 )
 from monitor.update import Component, IncidentUpdate, Update, headline, in_words, said_at
 
@@ -32,6 +34,7 @@ SHARED_HOSTS = frozenset(
     "status.io app.status.io app.incident.io".split()
 )
 
+LONGEST_ADDRESS = 300  # of which a host is read
 _host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
 
 INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
@@ -62,7 +65,9 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     created_at, meta = time(incident.get("created_at")), mapping(payload.get("meta"))
     entries = records(incident.get("incident_updates"))
     incident_updates = tuple([_incident_update(entry) for entry in entries])
-    newest = max(range(len(entries)), key=lambda i: said_at(incident_updates[i]), default=None)
+    newest = (
+        max(range(len(entries)), key=lambda i: said_at(incident_updates[i]), default=None) if len(entries) != 1 else 0
+    )
     newest_entry = None if newest is None else incident_updates[newest]
     # created_at comes last: it is the same in every update of an incident, which would then look like one.
     updated_at = (
@@ -75,7 +80,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         raise NotAnUpdate("incident.updated_at is missing or not a time")
 
     name = text(incident.get("name")) or f"Incident {incident_id}"
-    status = text(incident.get("status"))
+    status = word(incident.get("status"))
     page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
     components = _components(incident.get("components"))
     if not components and newest is not None:
@@ -88,7 +93,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         name=name,
         message=_message(incident, name, status, newest_entry),
         status=status,
-        impact=text(incident.get("impact")),
+        impact=word(incident.get("impact")),
         created_at=created_at or updated_at,
         resolved_at=time(incident.get("resolved_at")),
         scheduled_for=time(incident.get("scheduled_for")),
@@ -105,7 +110,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
 def _incident_update(entry: JSONObject) -> IncidentUpdate:
     return IncidentUpdate(
         id=text(entry.get("id")),
-        status=text(entry.get("status")),
+        status=word(entry.get("status")),
         body=text(entry.get("body")),
         created_at=time(entry.get("created_at")),
         updated_at=time(entry.get("updated_at")),
@@ -127,10 +132,14 @@ def _components(value: object) -> tuple[Component, ...]:
         if name and name != NO_COMPONENT:
             # affected_components calls the id `code` and the status `new_status`
             component_id = text(record.get("id")) or text(record.get("code"))
-            components.append(
-                Component(component_id, name, text(record.get("status")) or text(record.get("new_status")))
-            )
+            status = text(record.get("status")) or text(record.get("new_status"))
+            is_short = status in COMPONENT_STATUSES and len(name) + len(component_id or "") <= LONGEST_ID
+            components.append((_component if is_short else Component)(component_id, name, status))
     return tuple(components)
+
+
+# The same few stand in thousands of updates, which are kept: one of each is quicker to make, to keep and to forget.
+_component = lru_cache(maxsize=1024)(Component)
 
 
 def _component_update(payload: JSONObject, page: str | None) -> Update:
@@ -171,7 +180,7 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
 def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | None) -> tuple[str, str, bool]:
     """Return what tells the page apart, its name, and whether somebody gave that: real payloads give an id only."""
     page = mapping(payload.get("page"))
-    told_apart_by = text(page.get("id")) or text(page_id)
+    told_apart_by = word(page.get("id")) or word(page_id)
     given = text(named and storable(named)) or text(page.get("name"))
     name = (
         given
@@ -184,10 +193,15 @@ def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | 
     return (told_apart_by or name)[:LONGEST_ID], name, given is not None
 
 
-def _own_host(address: object) -> str | None:
-    match = _host.match(address) if isinstance(address, str) else None
+@lru_cache(maxsize=1024)
+def _host_of(address: str) -> str | None:
+    match = _host.match(address)
     host = match[1].lower() if match else None
     return host if host not in SHARED_HOSTS else None
+
+
+def _own_host(address: object) -> str | None:
+    return _host_of(address[:LONGEST_ADDRESS]) if isinstance(address, str) else None
 
 
 def _link(address: object) -> str | None:

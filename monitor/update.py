@@ -3,6 +3,7 @@
 Times are aware datetimes in UTC. Texts hold no NUL and no lone surrogate, so that every store takes
 them; they are otherwise as the provider wrote them, and `lines` is what may be shown in a terminal.
 Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
+None is changed once it is made, though not all are frozen: to make a frozen one takes three times as long.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Component:
     status: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IncidentUpdate:
     """One entry of an incident's story."""
 
@@ -49,7 +50,7 @@ def said_at(entry: IncidentUpdate) -> float:
     return time.timestamp() if (time := entry.time) else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Update:
     """What one webhook said of one incident, maintenance or component.
 
