@@ -85,7 +85,6 @@ class Rounds:
         return min(SECONDS_OF_GRACE, self._seconds)
 
     def _fail(self, page: Watched, reason: NoAnswer) -> float:
-        page.asking.forget()
         if page.problem != str(reason):
             log.warning("reconcile: %s %s", page.known.url, reason)
         page.problem = str(reason)
