@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -44,10 +45,7 @@ def record(
         }
         for u in given
     }
-    upsert = _upsert(connection, updates)
-    key = (updates.c.page_id, updates.c.id, updates.c.updated_at)
-    unseen = connection.execute(upsert.on_conflict_do_nothing().returning(*key), list(rows.values()))
-    new = {tuple(row) for row in unseen}
+    new = {tuple(row) for row in connection.execute(_insert_unseen(connection.dialect.name), list(rows.values()))}
     outcomes = []
     for one in given:
         key_of_one = (one.page_id, one.id, microseconds(one.updated_at))
@@ -57,6 +55,12 @@ def record(
         _fold(connection, new_ones)
         _arrive(connection, batch, new_ones, services)
     return outcomes
+
+
+@lru_cache  # to build a statement takes as long as to run it
+def _insert_unseen(dialect: str) -> sql.Executable:
+    key = (updates.c.page_id, updates.c.id, updates.c.updated_at)
+    return _upsert(dialect, updates).on_conflict_do_nothing().returning(*key)
 
 
 def recorded(connection: Connection, batch: int, given: Sequence[Update]) -> list[Update]:
@@ -128,7 +132,12 @@ def _count(connection: Connection, new: Sequence[Update]) -> None:
     rows = [
         {column.name: _plain(getattr(tally.page(), column.name)) for column in pages.c} for tally in tallies.values()
     ]
-    upsert = _upsert(connection, pages)
+    connection.execute(_add_to_tallies(connection.dialect.name), rows)
+
+
+@lru_cache
+def _add_to_tallies(dialect: str) -> sql.Executable:
+    upsert = _upsert(dialect, pages)
     given, known = upsert.excluded, pages.c
     was_pushed = given.pushed_at.is_not(None)
     changed = {
@@ -141,15 +150,15 @@ def _count(connection: Connection, new: Sequence[Update]) -> None:
         "updated_at": sql.case((given.updated_at > known.updated_at, given.updated_at), else_=known.updated_at),
         "unsubscribe": sql.func.coalesce(given.unsubscribe, known.unsubscribe),
     }
-    connection.execute(upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed), rows)
+    return upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed)
 
 
 def _plain(value: object) -> object:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def _upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
