@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import gevent
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, request, send_from_directory
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import Unauthorized
 
@@ -49,14 +49,12 @@ STATIC = Path(__file__).parent / "static"
 
 def init_app(app: Flask) -> None:
     app.jinja_options = app.jinja_options | {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
-    blueprint = Blueprint(
-        "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
-    )
-    blueprint.after_request(_static_headers)
+    blueprint = Blueprint("dashboard", __name__, template_folder="templates")
     blueprint.add_app_template_filter(_in_utc, "in_utc")
     blueprint.add_app_template_filter(_iso, "iso")
     dashboard = Dashboard(app, app.extensions["monitor"].history)
     blueprint.get("/")(dashboard.page)
+    blueprint.get("/static/<path:filename>")(_static)
     app.register_blueprint(blueprint)
 
 
@@ -172,12 +170,12 @@ def _fit(name: str) -> str:
     return name if len(name) <= LONGEST_VALUE and name.isprintable() else ""
 
 
-def _static_headers(response: Response) -> Response:
-    if request.endpoint == "dashboard.static":
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        # The page names each file with its version; one that is asked for without is looked at again, by its ETag.
-        if "v" in request.args:
-            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+def _static(filename: str) -> Response:
+    response = send_from_directory(STATIC, filename)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # The page names each file with its version; one that is asked for without is looked at again, by its ETag.
+    if "v" in request.args:
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
 
 

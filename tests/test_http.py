@@ -366,3 +366,13 @@ def test_incidents_are_not_read_without_the_read_token(guarded, offered):
 
 def test_health_is_open_to_all(guarded):
     assert guarded.get("/health").status_code == 200
+
+
+# The application
+
+
+def test_no_part_asks_flask_to_call_a_function_around_requests_as_it_would_not_be_called(app):
+    flask = app.application
+
+    assert not any((flask.before_request_funcs, flask.after_request_funcs))
+    assert not any((flask.teardown_request_funcs, flask.teardown_appcontext_funcs))
