@@ -18,16 +18,16 @@ from time import monotonic
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from monitor import command_line, listing, parts, query, settings, statuspage
-from monitor.history import History, Unavailable
+from monitor.errors import Errors
+from monitor.history import History
 from monitor.pages import Names
-from monitor.payload import JSONObject, NotAnUpdate, UnknownShape
+from monitor.payload import JSONObject
 from monitor.printer import Printer, log_to_stderr
 from monitor.server import serve
 from monitor.update import Update, lines
-from monitor.web import LARGEST_BODY, App, Prepared, excerpt, receive, require, where
+from monitor.web import LARGEST_BODY, App, Prepared, receive, require, where
 
 __version__ = "1.0.0"
 
@@ -56,11 +56,7 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     app.get("/health")(monitor.health)
     app.get("/ready")(monitor.ready)
     app.get("/incidents")(monitor.incidents)
-    app.register_error_handler(UnknownShape, monitor.ignore)
-    app.register_error_handler(Unavailable, monitor.ask_again)
-    for kind in (NotAnUpdate, query.BadQuery, HTTPException):
-        app.register_error_handler(kind, monitor.refuse)
-    app.register_error_handler(Exception, _fail)
+    Errors(monitor.count).answer(app)
     parts.attach(app)
     return app
 
@@ -160,42 +156,6 @@ class Monitor:
         if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
             return Response(listing.as_text(found), mimetype="text/plain")
         return Response(listing.as_json(found, asked.limit), mimetype="application/json")
-
-    def ignore(self, reason: UnknownShape) -> Answer:
-        """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
-        self.count(request.args.get("page", ""), "ignored")
-        log.warning("ignored: %s: %s", reason, excerpt(request.environ["event_monitor.body"]))
-        return jsonify(status="ignored", reason=str(reason)), 202
-
-    def ask_again(self, reason: Unavailable) -> Answer:
-        """Answer 503, not logged: the history says once what fails."""
-        response = jsonify(error=f"cannot be recorded or read just now: {reason}")
-        response.headers["Retry-After"] = "5"
-        return response, 503
-
-    def refuse(self, error: HTTPException | ValueError) -> Answer:
-        """Answer what is wrong and where, in JSON; log it with what was sent, so that nothing vanishes."""
-        status, reason = 400, str(error)
-        if isinstance(error, HTTPException):
-            status, reason = error.code or 500, error.description or error.name
-        if status == RequestEntityTooLarge.code:
-            reason = f"the body is larger than {LARGEST_BODY} bytes"
-        if request.method == "POST":
-            self.count("", "refused")
-        asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
-        log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
-        response = jsonify(error=reason)
-        if request.method == "POST":
-            # Where a body is refused, nobody knows where the next request begins.
-            response.headers["Connection"] = "close"
-        if isinstance(error, MethodNotAllowed):
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-        return response, status
-
-
-def _fail(error: Exception) -> Answer:
-    log.error("%s", where(error))
-    return jsonify(error="internal error; the log says more"), 500
 
 
 def main() -> int:

@@ -17,10 +17,11 @@ import gevent
 from flask import Flask, Response, jsonify, request
 
 from monitor import query, settings
+from monitor.event import Event
 from monitor.history import History
 from monitor.query import BadQuery
 from monitor.stream import Stream, Streaming
-from monitor.tail import SECONDS_TO_GATHER, Event, Tail
+from monitor.tail import SECONDS_TO_GATHER, Tail
 from monitor.web import require
 
 MILLISECONDS_TO_RETRY = 3000

@@ -20,9 +20,10 @@ import gevent
 from flask import Response
 from gevent.event import Event as Flag
 
+from monitor.event import Event, joined
 from monitor.history import Unavailable
 from monitor.query import Query
-from monitor.tail import Event, Tail, joined
+from monitor.tail import Tail
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

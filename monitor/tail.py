@@ -7,19 +7,17 @@ So it can be handed from the stored arrivals to the newest ones, or come back la
 
 from __future__ import annotations
 
-import json
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
 import gevent
 from gevent.event import Event as Flag
 
-from monitor.history import Arrival, History, Unavailable
-from monitor.incident import summary
+from monitor.event import Encode, Event, joined
+from monitor.history import History, Unavailable
 from monitor.pace import Pace
 from monitor.query import Query
 from monitor.update import Update
@@ -28,37 +26,13 @@ from monitor.web import where
 log = logging.getLogger("event_monitor")
 
 MOST_EVENTS, MOST_CHARACTERS = 10_000, 8_000_000  # kept for followers that are behind
-MOST_AT_ONCE = 16 * 1024  # bytes that a follower takes, and holds while its client does not read
 PAGE = 200  # events looked at in one go, then it is the turn of others
 MOST_PAGES = 50  # read before anybody is told
-STORED_PAGE = 30  # about MOST_AT_ONCE bytes
+STORED_PAGE = 30  # about event.MOST_AT_ONCE bytes
 SECONDS_TO_GATHER = 0.05  # from one look to the next: under load several updates go out in one write
 SECONDS_BETWEEN_LOOKS = 15  # where nobody tells: another process on the same SQLite file
 SECONDS_AFTER_A_FAULT = 1
 WOKEN_AT_ONCE = 50  # followers, then it is the turn of others
-
-
-class Event:
-    """An arrival as it is given out: its number, its update without the story, and that as JSON, made when needed."""
-
-    __slots__ = ("_text", "number", "size", "update")
-
-    def __init__(self, arrival: Arrival) -> None:
-        self.number, update = arrival.number, arrival.update
-        if len(update.incident_updates) > 1 or update.postmortem_body:  # a story would be kept for nothing
-            update = replace(update, incident_updates=(), postmortem_body=None)
-        self.update: Update = update
-        self.size = 500 + len(update.message) + len(update.name) + 100 * len(update.components)
-        self._text: str | None = None
-
-    @property
-    def text(self) -> str:
-        if self._text is None:
-            self._text = json.dumps(summary(self.update), separators=(",", ":"))
-        return self._text
-
-
-Encode = Callable[[Event], bytes]
 
 
 class Follower(Protocol):
@@ -216,20 +190,6 @@ class Tail:
                     woken += 1
                     if woken % WOKEN_AT_ONCE == 0:
                         gevent.sleep(0)
-
-
-def joined(events: Iterable[Event], position: int, query: Query, encode: Encode) -> tuple[bytes, int]:
-    """Return those events that match, encoded, up to about MOST_AT_ONCE bytes, and the number of the last looked at."""
-    parts: list[bytes] = []
-    size = 0
-    for event in events:
-        position = event.number
-        if query.matches(event.update):
-            parts.append(encode(event))
-            size += len(parts[-1])
-            if size >= MOST_AT_ONCE:
-                break
-    return b"".join(parts), position
 
 
 def _number(event: Event) -> int:

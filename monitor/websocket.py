@@ -17,9 +17,9 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError, generate_accept_token
 
 from monitor import stream
+from monitor.event import Event
 from monitor.live import SOCKET, Live
 from monitor.stream import Stream, Streaming
-from monitor.tail import Event
 
 SECONDS_FOR_A_PONG = 30
 MOST_REPLIES = 1024  # bytes of pongs, that wait for a client to read them

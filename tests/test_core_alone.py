@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 CORE = frozenset(
     (
-        "__init__ command_line connection history incident listing memory pages parts payload printer query "
+        "__init__ command_line connection errors history incident listing memory pages parts payload printer query "
         "server settings statuspage text update web "
     ).split()
 )

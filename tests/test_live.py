@@ -23,7 +23,7 @@ from tests.test_core_alone import HIDDEN
 
 QUICK = "from monitor import stream; stream.SECONDS_BETWEEN_COMMENTS = 0.2"
 # So little is kept for those who follow that they are cut, and come back by way of the stored arrivals.
-FORGETFUL = "from monitor import tail; tail.MOST_EVENTS = 20; tail.STORED_PAGE = 3; tail.MOST_AT_ONCE = 1000"
+FORGETFUL = "from monitor import event, tail; tail.MOST_EVENTS = 20; tail.STORED_PAGE = 3; event.MOST_AT_ONCE = 1000"
 
 
 opened = contextlib.ExitStack()
