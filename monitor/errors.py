@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from monitor.history import Unavailable
 from monitor.payload import NotAnUpdate, UnknownShape
@@ -53,6 +53,8 @@ class Errors:
         if request.method == "POST":
             self._count("", "refused")
         asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
+        if status == NotFound.code:
+            reason = f"nothing is served at {asked}"
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
         response = jsonify(error=reason)
         if request.method == "POST":

@@ -92,7 +92,7 @@ def test_a_page_has_a_tile_with_the_word_of_its_worst_open_incident(app):
     app.post(ended("c", page={"id": "p2", "name": "Contoso"}))
 
     assert re.fullmatch(
-        r"Pages Fabrikam Major 2 open 90 days: \d major Contoso Operational 90 days: \d minor", page(app)["pages"]
+        r"Pages Fabrikam Major 2 incidents 90 days: \d major Contoso Operational 90 days: \d minor", page(app)["pages"]
     )
 
 

@@ -368,6 +368,12 @@ def test_health_is_open_to_all(guarded):
     assert guarded.get("/health").status_code == 200
 
 
+def test_an_address_that_is_not_served_is_named(shared):
+    refused = shared.get("/incident%0As")
+
+    assert (refused.status_code, refused.json()) == (404, {"error": r"nothing is served at /incident\ns"})
+
+
 # The application
 
 
