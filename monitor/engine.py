@@ -114,7 +114,8 @@ def _engine(url: URL, reading: bool) -> Engine:
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
-    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    # Named, as psycopg has it: rows are dictionaries for both.
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments, paramstyle="named")
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _record: object) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.history import MOST_ARRIVALS, Tally, microseconds
 from monitor.incident import document, ended_at, fold, is_open, summary
+from monitor.insertion import insert, upsert
 from monitor.reading import state_of
 from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
 from monitor.update import Update
@@ -36,36 +36,23 @@ def record(
     """Record updates, a message for each service that an update goes to, and return for each whether it is new."""
     if connection.dialect.name == "postgresql":
         lock(connection)
-    rows = {
-        (u.page_id, u.id, microseconds(u.updated_at)): {
-            "page_id": u.page_id,
-            "id": u.id,
-            "updated_at": microseconds(u.updated_at),
-            "batch": batch,
-        }
-        for u in given
-    }
-    new = {tuple(row) for row in connection.execute(_insert_unseen(connection.dialect.name), list(rows.values()))}
+    keys = [_key(u) for u in given]
+    rows = [{"page_id": page_id, "id": at, "updated_at": time, "batch": batch} for page_id, at, time in set(keys)]
+    is_all_new = insert(connection, updates, rows, unless_known=True) == len(rows)
+    new = set(keys) if is_all_new else {_key(u) for u in recorded(connection, batch, given)}
     outcomes = []
-    for one in given:
-        key_of_one = (one.page_id, one.id, microseconds(one.updated_at))
-        outcomes.append(key_of_one in new)
-        new.discard(key_of_one)  # the same update twice in one batch
+    for key in keys:
+        outcomes.append(key in new)
+        new.discard(key)  # the same update twice in one batch
     if new_ones := [u for u, is_new in zip(given, outcomes, strict=True) if is_new]:
         _fold(connection, new_ones)
         _arrive(connection, batch, new_ones, services)
     return outcomes
 
 
-@lru_cache  # to build a statement takes as long as to run it
-def _insert_unseen(dialect: str) -> sql.Executable:
-    key = (updates.c.page_id, updates.c.id, updates.c.updated_at)
-    return _upsert(dialect, updates).on_conflict_do_nothing().returning(*key)
-
-
 def recorded(connection: Connection, batch: int, given: Sequence[Update]) -> list[Update]:
-    """Return those updates that this batch recorded, after a commit whose outcome nobody heard."""
-    keys = [(u.page_id, u.id, microseconds(u.updated_at)) for u in given]
+    """Return those updates that this batch recorded."""
+    keys = [_key(u) for u in given]
     key = tuple_(updates.c.page_id, updates.c.id, updates.c.updated_at)
     found = connection.execute(
         select(updates.c.page_id, updates.c.id, updates.c.updated_at).where(key.in_(keys), updates.c.batch == batch)
@@ -74,11 +61,15 @@ def recorded(connection: Connection, batch: int, given: Sequence[Update]) -> lis
     return [u for u, k in zip(given, keys, strict=True) if k in ours]
 
 
+def _key(update: Update) -> tuple[str, str, int]:
+    return update.page_id, update.id, microseconds(update.updated_at)
+
+
 def _fold(connection: Connection, new: Sequence[Update]) -> None:
     ids = {u.id for u in new}
     # By id alone, which the index begins with: SQLite scans the table for a list of pairs.
-    asked = select(incidents.c.document).where(incidents.c.id.in_(ids))
-    known = {(state.page_id, state.id): state for state in map(state_of, connection.scalars(asked))}
+    asked = connection.scalars(_documents_of(connection.dialect.name), {"ids": json.dumps(list(ids))})
+    known = {(state.page_id, state.id): state for state in map(state_of, asked)}
     states: dict[tuple[str, str], Update] = {}
     for u in new:
         at = (u.page_id, u.id)
@@ -87,7 +78,7 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
     changed = [at for at in states if at in known]
     moved = [at for at in changed if states[at].components != known[at].components]
     if added:
-        connection.execute(sql.insert(incidents), [_row(states[at]) for at in added])
+        insert(connection, incidents, [_row(states[at]) for at in added])
     if changed:
         rows = [_row(states[at]) | {"of_page": at[0], "of_id": at[1]} for at in changed]
         connection.execute(sql.update(incidents).where(_is(incidents.c.page_id, incidents.c.id)), rows)
@@ -99,7 +90,16 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
         for name in {n for component in states[at].components for n in (component.name, component.id) if n}
     ]
     if names:
-        connection.execute(sql.insert(components), names)
+        insert(connection, components, names)
+
+
+@lru_cache  # of a list of ids as such, SQLAlchemy would make another statement for each length
+def _documents_of(dialect: str) -> sql.Select[Any]:
+    """Return the query for the documents of the incidents in `ids`, a JSON list."""
+    ids: ColumnElement[Any] = sql.bindparam("ids", type_=sql.Text)
+    is_sqlite = dialect == "sqlite"
+    rows = sql.func.json_each(ids) if is_sqlite else sql.func.json_array_elements_text(sql.cast(ids, sql.JSON))
+    return select(incidents.c.document).where(incidents.c.id.in_(select(rows.table_valued("value").c.value)))
 
 
 def _arrive(
@@ -110,7 +110,7 @@ def _arrive(
         return
     # A message is HTML, as providers send it, wherever an Update is read.
     rows = [{"document": json.dumps((said := summary(u)) | {"message": escape(said["message"])})} for u in new]
-    connection.execute(sql.insert(arrivals), rows)
+    insert(connection, arrivals, rows)
     if batch % 50 == 0:  # a random number: now and then is enough
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
@@ -120,7 +120,7 @@ def _arrive(
         for service in services(u)
     ]
     if messages:
-        connection.execute(sql.insert(outbox), messages)
+        insert(connection, outbox, messages)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"NOTIFY {ARRIVED}")
 
@@ -137,8 +137,8 @@ def _count(connection: Connection, new: Sequence[Update]) -> None:
 
 @lru_cache
 def _add_to_tallies(dialect: str) -> sql.Executable:
-    upsert = _upsert(dialect, pages)
-    given, known = upsert.excluded, pages.c
+    insertion = upsert(dialect, pages)
+    given, known = insertion.excluded, pages.c
     was_pushed = given.pushed_at.is_not(None)
     changed = {
         "name": sql.case((sql.and_(known.is_named, sql.not_(given.is_named)), known.name), else_=given.name),
@@ -150,15 +150,11 @@ def _add_to_tallies(dialect: str) -> sql.Executable:
         "updated_at": sql.case((given.updated_at > known.updated_at, given.updated_at), else_=known.updated_at),
         "unsubscribe": sql.func.coalesce(given.unsubscribe, known.unsubscribe),
     }
-    return upsert.on_conflict_do_update(index_elements=[pages.c.id], set_=changed)
+    return insertion.on_conflict_do_update(index_elements=[pages.c.id], set_=changed)
 
 
 def _plain(value: object) -> object:
     return microseconds(value) if isinstance(value, datetime) else value
-
-
-def _upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
