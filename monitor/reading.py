@@ -5,9 +5,9 @@ Every function takes a connection inside a transaction.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, tuple_
 
 from monitor.history import LONG_AGO, MOST_SPANS, Arrival, Incident, Page, Span, microseconds
@@ -20,7 +20,7 @@ from monitor.update import Update
 
 def state_of(document: str) -> Update:
     """Return the incident, or the update, of a stored document."""
-    return restore(json.loads(document))
+    return restore(orjson.loads(document))
 
 
 def incidents_of(connection: Connection, query: Query) -> list[Incident]:

@@ -5,13 +5,13 @@ Every function takes a connection inside a transaction.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from html import escape
 from typing import Any
 
+import orjson
 import sqlalchemy as sql
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, select, tuple_
 
@@ -68,7 +68,7 @@ def _key(update: Update) -> tuple[str, str, int]:
 def _fold(connection: Connection, new: Sequence[Update]) -> None:
     ids = {u.id for u in new}
     # By id alone, which the index begins with: SQLite scans the table for a list of pairs.
-    asked = connection.scalars(_documents_of(connection.dialect.name), {"ids": json.dumps(list(ids))})
+    asked = connection.scalars(_documents_of(connection.dialect.name), {"ids": _json(list(ids))})
     known = {(state.page_id, state.id): state for state in map(state_of, asked)}
     states: dict[tuple[str, str], Update] = {}
     for u in new:
@@ -109,7 +109,7 @@ def _arrive(
     if not (new := [u for u in new if not u.is_past]):
         return
     # A message is HTML, as providers send it, wherever an Update is read.
-    rows = [{"document": json.dumps((said := summary(u)) | {"message": escape(said["message"])})} for u in new]
+    rows = [{"document": _json((said := summary(u)) | {"message": escape(said["message"])})} for u in new]
     insert(connection, arrivals, rows)
     if batch % 50 == 0:  # a random number: now and then is enough
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
@@ -178,8 +178,12 @@ def _row(state: Update) -> dict[str, Any]:
         "updated_at": microseconds(state.updated_at),
         "began_at": microseconds(state.scheduled_for or state.created_at),
         "ended_at": None if state.is_component_update or not (ended := ended_at(state)) else microseconds(ended),
-        "document": json.dumps(document(state) | {"message": state.message}),
+        "document": _json(document(state) | {"message": state.message}),
     }
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()  # with json, a fifth of the time of a record
 
 
 def prune(connection: Connection, now: int, keep: int) -> int:
