@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sql
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
-VERSION = 2
+VERSION = 3
 # Statements that turn version n into n + 1, run in one transaction; new tables are there before they run.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
@@ -21,7 +21,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "INSERT INTO pages (id, name, is_named, updates, missed, received_at, pushed_at, updated_at)"
         " SELECT page_id, max(page), false, count(*), 0, max(updated_at), max(updated_at), max(updated_at)"
         " FROM incidents GROUP BY page_id",
-    )
+    ),
+    2: (
+        "INSERT INTO components (component, page_id, incident_id)"
+        " SELECT component, page_id, incident_id FROM incident_components",
+        "DROP TABLE incident_components",
+    ),
 }
 ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
 
@@ -62,12 +67,11 @@ _open, _ended = incidents.c.is_open, incidents.c.ended_at.is_not(None)
 Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
 Index("incidents_ended", incidents.c.ended_at, sqlite_where=_ended, postgresql_where=_ended)
 components = Table(
-    "incident_components",
+    "components",
     metadata,
+    Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
     Column("page_id", Text, primary_key=True),
     Column("incident_id", Text, primary_key=True),
-    Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
-    Index("incident_components_by_component", "component"),
     sqlite_with_rowid=False,
 )
 pages = Table(

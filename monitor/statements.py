@@ -5,7 +5,7 @@ Every function takes a connection inside a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from html import escape
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sql
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_
 
 from monitor.history import MOST_ARRIVALS, Tally, microseconds
 from monitor.incident import document, ended_at, fold, is_open, summary
@@ -22,7 +22,7 @@ from monitor.reading import state_of
 from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
 from monitor.update import Update
 
-PRUNED_AT_ONCE = 200
+PRUNED_AT_ONCE = 100
 ARRIVED = "event_monitor"  # the channel on which PostgreSQL tells other processes that updates arrived
 
 
@@ -80,17 +80,11 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
     if added:
         insert(connection, incidents, [_row(states[at]) for at in added])
     if changed:
-        rows = [_row(states[at]) | {"of_page": at[0], "of_id": at[1]} for at in changed]
-        connection.execute(sql.update(incidents).where(_is(incidents.c.page_id, incidents.c.id)), rows)
-    if moved:
-        _delete(connection, components, components.c.incident_id, moved)
-    names = [
-        {"page_id": at[0], "incident_id": at[1], "component": name}
-        for at in added + moved
-        for name in {n for component in states[at].components for n in (component.name, component.id) if n}
-    ]
-    if names:
-        insert(connection, components, names)
+        rows = [_row(states[at]) | _of({"page_id": at[0], "id": at[1]}) for at in changed]
+        connection.execute(sql.update(incidents).where(_is(incidents, ("page_id", "id"))), rows)
+    _delete(connection, components, [row for at in moved for row in _component_rows(known[at])])
+    if rows := [row for at in added + moved for row in _component_rows(states[at])]:
+        insert(connection, components, rows, unless_known=True)
 
 
 @lru_cache  # of a list of ids as such, SQLAlchemy would make another statement for each length
@@ -157,13 +151,23 @@ def _plain(value: object) -> object:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _is(page_id: Column[Any], identity: Column[Any]) -> ColumnElement[bool]:
-    return and_(page_id == sql.bindparam("of_page"), identity == sql.bindparam("of_id"))
+def _delete(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Delete the rows of a table that have the same columns as these."""
+    if rows:
+        connection.execute(sql.delete(table).where(_is(table, rows[0])), [_of(row) for row in rows])
 
 
-def _delete(connection: Connection, table: Table, identity: Column[Any], those: Sequence[tuple[str, str]]) -> None:
-    rows = [{"of_page": page_id, "of_id": incident_id} for page_id, incident_id in those]
-    connection.execute(sql.delete(table).where(_is(table.c.page_id, identity)), rows)
+def _is(table: Table, columns: Iterable[str]) -> ColumnElement[bool]:
+    return and_(*[table.c[name] == sql.bindparam(f"of_{name}") for name in columns])
+
+
+def _of(row: dict[str, Any]) -> dict[str, Any]:
+    return {f"of_{name}": value for name, value in row.items()}
+
+
+def _component_rows(state: Update) -> list[dict[str, Any]]:
+    names = {name for component in state.components for name in (component.name, component.id) if name}
+    return [{"component": name, "page_id": state.page_id, "incident_id": state.id} for name in names]
 
 
 def _row(state: Update) -> dict[str, Any]:
@@ -194,15 +198,11 @@ def prune(connection: Connection, now: int, keep: int) -> int:
     lock(connection)
     # Counted from the newest update where that is older: a clock that jumps ahead must not empty the database.
     newest = connection.scalar(select(sql.func.max(incidents.c.updated_at))) or 0
-    old = select(incidents.c.page_id, incidents.c.id).where(incidents.c.updated_at < min(now, newest) - keep)
-    identities = [
-        (page_id, at) for page_id, at in connection.execute(old.order_by(incidents.c.updated_at).limit(PRUNED_AT_ONCE))
-    ]
-    if identities:
-        for table, identity in (
-            (updates, updates.c.id),
-            (components, components.c.incident_id),
-            (incidents, incidents.c.id),
-        ):
-            _delete(connection, table, identity, identities)
-    return len(identities)
+    old = select(incidents.c.document).where(incidents.c.updated_at < min(now, newest) - keep)
+    asked = old.order_by(incidents.c.updated_at).limit(PRUNED_AT_ONCE)
+    states = [state_of(document) for document in connection.scalars(asked)]
+    identities = [{"page_id": state.page_id, "id": state.id} for state in states]
+    _delete(connection, updates, identities)
+    _delete(connection, components, [row for state in states for row in _component_rows(state)])
+    _delete(connection, incidents, identities)
+    return len(states)

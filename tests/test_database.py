@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 
 from monitor import engine as engine_module
 from monitor.database import DatabaseHistory
+from monitor.query import Query
 from tests.conftest import ROOT, environment, incident, payload, until
 from tests.test_history import START, update
 
@@ -257,6 +258,7 @@ def test_a_database_of_an_older_version_is_carried_forward(url):
     pages, spans = history.pages(), history.spans(START)
     history.close()
     to_version_1 = """DROP TABLE pages; DROP TABLE arrivals; DROP TABLE outbox; DROP INDEX incidents_ended;
+        CREATE TABLE incident_components AS SELECT * FROM components; DROP TABLE components;
         ALTER TABLE incidents DROP COLUMN began_at; ALTER TABLE incidents DROP COLUMN ended_at;
         UPDATE event_monitor_schema SET version = 1"""
     engine = create_engine(engine_module.parse(url))
@@ -269,6 +271,7 @@ def test_a_database_of_an_older_version_is_carried_forward(url):
 
     assert newer.add(update()) is False
     assert newer.spans(START) == spans
+    assert [found.state.id for found in newer.incidents(Query(component="Sign-in"))] == ["i1", "i0"]
     assert [(page.id, page.name, page.updates) for page in newer.pages()] == [
         (page.id, page.name, page.updates) for page in pages
     ]
@@ -281,11 +284,11 @@ def test_a_step_forward_that_fails_changes_nothing(start, sqlite_url, file):
     start(environment=environment(sqlite_url)).stop()
 
     steps = "('ALTER TABLE incidents ADD COLUMN note TEXT', 'ALTER TABLE nowhere ADD COLUMN note TEXT')"
-    newer = f"from monitor import schema; schema.VERSION, schema.MIGRATIONS = 3, {{2: {steps}}}"
+    newer = f"from monitor import schema; schema.VERSION, schema.MIGRATIONS = 4, {{3: {steps}}}"
     monitor = start(environment=environment(sqlite_url), preamble=newer)
 
     assert monitor.get("/ready").status_code == 503
-    assert query(file, "SELECT version FROM event_monitor_schema") == [(2,)]
+    assert query(file, "SELECT version FROM event_monitor_schema") == [(3,)]
     assert "note" not in str(query(file, "SELECT sql FROM sqlite_master"))
 
 
