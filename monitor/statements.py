@@ -68,7 +68,7 @@ def _key(update: Update) -> tuple[str, str, int]:
 def _fold(connection: Connection, new: Sequence[Update]) -> None:
     ids = {u.id for u in new}
     # By id alone, which the index begins with: SQLite scans the table for a list of pairs.
-    asked = connection.scalars(_documents_of(connection.dialect.name), {"ids": _json(list(ids))})
+    asked = connection.scalars(_documents_of(connection.dialect.name), {"ids": list(ids)})
     known = {(state.page_id, state.id): state for state in map(state_of, asked)}
     states: dict[tuple[str, str], Update] = {}
     for u in new:
@@ -87,13 +87,15 @@ def _fold(connection: Connection, new: Sequence[Update]) -> None:
         insert(connection, components, rows, unless_known=True)
 
 
-@lru_cache  # of a list of ids as such, SQLAlchemy would make another statement for each length
+@lru_cache  # of a list as such, SQLAlchemy would make another statement for each length
 def _documents_of(dialect: str) -> sql.Select[Any]:
-    """Return the query for the documents of the incidents in `ids`, a JSON list."""
-    ids: ColumnElement[Any] = sql.bindparam("ids", type_=sql.Text)
-    is_sqlite = dialect == "sqlite"
-    rows = sql.func.json_each(ids) if is_sqlite else sql.func.json_array_elements_text(sql.cast(ids, sql.JSON))
-    return select(incidents.c.document).where(incidents.c.id.in_(select(rows.table_valued("value").c.value)))
+    """Return the query for the documents of the incidents in `ids`, a list."""
+    if dialect == "postgresql":
+        is_asked: ColumnElement[bool] = incidents.c.id == sql.any_(sql.bindparam("ids", type_=sql.ARRAY(sql.Text)))
+    else:
+        elements = sql.func.json_each(sql.bindparam("ids", type_=sql.JSON)).table_valued("value")
+        is_asked = incidents.c.id.in_(select(elements.c.value))
+    return select(incidents.c.document).where(is_asked)
 
 
 def _arrive(
