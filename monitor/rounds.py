@@ -27,6 +27,7 @@ from monitor.update import Update
 log = logging.getLogger("event_monitor")
 
 MOST_AT_ONCE = 20  # pages that are asked at the same time
+SECONDS_BETWEEN_PAGES = 0.02  # asking takes milliseconds of the one thread: webhooks are answered in between
 LONGEST_PAUSE = 3600.0  # seconds
 SECONDS_OF_GRACE = 60.0  # a push may be on its way
 
@@ -53,7 +54,7 @@ class Rounds:
     def __init__(self, pages: Iterable[KnownPage], seconds: float, monitor: Any) -> None:
         self.watched = [Watched(page, Asking(page.url, monitor.version)) for page in pages]
         self._seconds, self._monitor = seconds, monitor
-        self._turn = BoundedSemaphore(MOST_AT_ONCE)
+        self._turn, self._next = BoundedSemaphore(MOST_AT_ONCE), BoundedSemaphore(1)
         self._greenlets = [gevent.spawn(self._ask_for_ever, page) for page in self.watched]
 
     def stop(self) -> None:
@@ -63,6 +64,8 @@ class Rounds:
     def _ask_for_ever(self, page: Watched) -> None:
         while True:
             with self._turn:
+                with self._next:
+                    gevent.sleep(SECONDS_BETWEEN_PAGES)
                 seconds = self.ask(page)
             gevent.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # 200 pages shall not fall together
 
