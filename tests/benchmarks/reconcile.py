@@ -1,8 +1,8 @@
 """Measure the net under the push: `python -m tests.benchmarks.reconcile`, on an otherwise idle machine. Needs wrk.
 
 200 pages of 50 incidents each, in a process of their own: seconds, requests and bytes of a first round and of one with
-nothing changed; webhooks at full load during a round, against without, in turns. Then one lost day: the monitor is stopped,
-500 updates happen on 100 pages, and it is started again.
+nothing changed; webhooks at full load during a round, against without, in turns. Then one lost day: the monitor is
+stopped, 500 updates happen on 100 pages, and it is started again.
 """
 
 import contextlib
