@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -95,16 +96,31 @@ def parse(url: str) -> URL:
     """Return the URL of a SQLite file or of a PostgreSQL database, also as hosts spell it; raise ValueError."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port, which is a part of the password where that holds an @
         raise ValueError("is not a database URL such as sqlite:///monitor.db or postgresql://…") from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         folder = Path(parsed.database.removeprefix("file:")).absolute().parent
         if not folder.is_dir():
             raise ValueError(f"names a file in the folder {folder}, which is not there")
+        if parsed.query and "uri" not in parsed.query:
+            raise ValueError("has parameters, which SQLite takes with uri=true: sqlite:///file:NAME?mode=rw&uri=true")
         return parsed
     if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg") and parsed.host:
+        _check(parsed)
         return parsed.set(drivername="postgresql+psycopg")
     raise ValueError("names neither a SQLite file (sqlite:///monitor.db) nor PostgreSQL (postgresql://host/name)")
+
+
+def _check(url: URL) -> None:
+    """Raise ValueError where psycopg is missing, or for an option that it does not know."""
+    try:
+        conninfo = import_module("psycopg.conninfo")
+    except ImportError as missing:  # of psycopg, or by psycopg of libpq
+        raise ValueError(f"needs psycopg: pip install -r requirements-extras.txt ({missing})") from None
+    try:
+        conninfo.make_conninfo(**url.query)
+    except conninfo.e.ProgrammingError as refusal:
+        raise ValueError(" ".join(str(refusal).split())) from None
 
 
 def _engine(url: URL, reading: bool) -> Engine:

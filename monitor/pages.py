@@ -5,14 +5,13 @@ A page keeps its name for its id from then on, so that no stream of updates chan
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from monitor.history import History, Unavailable
-from monitor.payload import LONGEST_ID
+from monitor.payload import LONGEST_ID, setting
 from monitor.update import LONGEST_PAGE, Update
 
 MOST_NAMES = 10_000  # strangers could name pages without end
@@ -89,10 +88,7 @@ class Names:
 
 def parse(value: str) -> tuple[KnownPage, ...]:
     """Return the pages in a JSON list of addresses, or of {"url", "name", "id"}; raise ValueError naming the entry."""
-    try:
-        entries = json.loads(value)
-    except ValueError:
-        raise ValueError("is not JSON") from None
+    entries = setting(value)
     if not isinstance(entries, list) or not entries:
         raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
     pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
@@ -113,13 +109,15 @@ def _page(number: int, entry: object) -> KnownPage:
 
 
 def _address(number: int, url: str) -> str:
+    if "@" in url:
+        raise ValueError(f"entry {number}: an address with a user or a password is not that of a page")  # not shown
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise ValueError(f"entry {number}: {url!a} is not an address") from None
     host = (parts.hostname or "").lower()
-    if not re.fullmatch(r"[a-z0-9.:-]{1,253}", host) or parts.username or parts.path not in ("", "/") or parts.query:
+    if not re.fullmatch(r"[a-z0-9.:-]{1,253}", host) or parts.path not in ("", "/") or parts.query:
         raise ValueError(f"entry {number}: {url!a} is not the address of a page, such as https://www.githubstatus.com")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         raise ValueError(f"entry {number}: {url!a} does not begin with https://")

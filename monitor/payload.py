@@ -70,6 +70,18 @@ def _all_storable(value: Any, deepest: int) -> Any:
     return value
 
 
+def setting(value: str) -> Any:
+    """Return the JSON of a setting, which no request brought; raise ValueError where it is none or cannot be stored."""
+    try:
+        found = json.loads(value)
+        encoded = json.dumps(found, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        raise ValueError("is not JSON") from None
+    if _unstorable.search(encoded) or "\\u0000" in encoded:
+        raise ValueError("holds a character that cannot be stored")
+    return found
+
+
 def storable(value: str) -> str:
     """Return a text that every store takes: without NUL and lone surrogates."""
     return _unstorable.sub("\ufffd", value)

@@ -15,6 +15,7 @@ import gevent
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
 from monitor.incident import is_open
+from monitor.payload import setting
 from monitor.text import one_line
 from monitor.update import Update, in_words, message, product
 
@@ -143,10 +144,7 @@ _ASSET = AppriseAsset(
 
 def parse(value: str) -> tuple[Service, ...]:
     """Return the services in a JSON list of addresses, or of objects with MEMBERS; raise ValueError for an entry."""
-    try:
-        entries = json.loads(value)
-    except ValueError:
-        raise ValueError("is not JSON") from None
+    entries = setting(value)
     if not isinstance(entries, list) or not entries:
         raise ValueError("is not a JSON list of Apprise URLs")
     services: list[Service] = []

@@ -5,7 +5,6 @@ They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays te
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -19,6 +18,7 @@ from monitor.history import History
 from monitor.memory import MemoryHistory
 from monitor.pages import KnownPage
 from monitor.pages import parse as parse_pages
+from monitor.payload import setting
 
 
 class BadSetting(ValueError):
@@ -36,9 +36,9 @@ def webhook_token(value: str) -> str | dict[str, str]:
     if not value.lstrip().startswith("{"):
         return token(value)
     try:
-        pages = json.loads(value)
-    except ValueError:
-        raise ValueError("begins like a JSON object of tokens and pages and is none") from None
+        pages = setting(value)
+    except ValueError as error:
+        raise ValueError(f"begins like a JSON object of tokens and pages and {error}") from None
     if not pages or not all(isinstance(page, str) and page.strip() and key.strip() for key, page in pages.items()):
         raise ValueError('is not a JSON object such as {"a token": "GitHub"}, without empty texts')
     return dict(pages)

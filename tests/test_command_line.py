@@ -58,6 +58,16 @@ def test_help_names_the_options_and_the_settings():
         ([], {"MONITOR_WEBHOOK_TOKN": "secret-of-mine"}, "MONITOR_WEBHOOK_TOKN"),
         ([], {"MONITOR_webhook_token": "secret-of-mine"}, "MONITOR_webhook_token"),
         ([], {"MONITOR_READ_TOKEN__X": "secret-of-mine"}, "MONITOR_READ_TOKEN"),
+        ([], {"MONITOR_PAGES": "[" * 60_000}, "MONITOR_PAGES is not JSON"),
+        ([], {"MONITOR_PAGES": '["https://me:secret-of-mine@example.com"]'}, "MONITOR_PAGES entry 1"),
+        ([], {"MONITOR_PAGES": '[{"url": "https://example.com", "name": "\\ud800"}]'}, "cannot be stored"),
+        ([], {"MONITOR_PAGES": '[{"url": "https://example.com", "name": "\udce9"}]'}, "cannot be stored"),
+        ([], {"MONITOR_WEBHOOK_TOKEN": '{"a":' * 20_000}, "MONITOR_WEBHOOK_TOKEN"),
+        ([], {"MONITOR_WEBHOOK_TOKEN": '{"\\ud800": "GitHub"}'}, "cannot be stored"),
+        ([], {"MONITOR_NOTIFY": "[" * 60_000}, "MONITOR_NOTIFY is not JSON"),
+        ([], {"MONITOR_DATABASE_URL": "postgresql://me:pa@ss:secret-of-mine@h/db"}, "MONITOR_DATABASE_URL"),
+        ([], {"MONITOR_DATABASE_URL": "postgresql://h/db?sslmod=require"}, "sslmod"),
+        ([], {"MONITOR_DATABASE_URL": "sqlite:///monitor.db?mode=ro"}, "uri=true"),
     ],
 )
 def test_what_is_not_understood_is_said_in_one_line(arguments, environment, named):
