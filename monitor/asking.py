@@ -14,6 +14,7 @@ import gevent
 import requests
 
 from monitor.payload import JSONObject, NotAnUpdate, decode
+from monitor.text import one_line
 
 PATH = "/api/v2/incidents.json"
 SECONDS_TO_CONNECT, SECONDS_TO_READ, SECONDS_IN_ALL = 10, 10, 30
@@ -110,7 +111,7 @@ def _retry_after(value: str) -> float:
         return min(float(value[:9]), LONGEST_RETRY_AFTER)
     try:
         seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds() if value else 0.0
-    except (ValueError, TypeError):  # TypeError: a date without a zone
+    except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone; OverflowError: the year 10^10
         return SECONDS_WITHOUT_A_DATE
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
@@ -119,4 +120,4 @@ def _innermost(error: BaseException) -> str:
     """Return the cause in one line: requests' and urllib3's texts hold addresses of objects."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return one_line(f"{type(error).__name__}: {error}", 200)

@@ -130,7 +130,7 @@ class DatabaseHistory:
                         self._gather()
                         self._commit()
                     self._prune()
-            except (*FAULTS, NewerSchema) as fault:
+            except (Exception, gevent.Timeout) as fault:  # noqa: BLE001  # whatever it is, the next batch may pass
                 self._fail(fault)
                 gevent.sleep(SECONDS_BETWEEN_PROBES)
 
@@ -172,8 +172,8 @@ class DatabaseHistory:
             outcomes = self._writing.run(
                 lambda connection: statements.record(connection, number, updates, self.services)
             )
-        except BaseException:
-            self._in_doubt = number, updates
+        except BaseException as fault:
+            self._in_doubt = (number, updates) if isinstance(fault, FAULTS) else None  # else it was not committed
             self._waiting = batch + self._waiting  # to be told, by _fail
             raise
         for waiting, is_new in zip(batch, outcomes, strict=True):
@@ -206,4 +206,6 @@ def _reason(fault: BaseException) -> str:
     """Return the driver's own sentence in one line: SQLAlchemy's holds the statement."""
     if isinstance(fault, gevent.Timeout):
         return f"no answer within {SECONDS_FOR_A_STATEMENT + 2} s"
+    if not isinstance(fault, (*FAULTS, NewerSchema)):
+        return f"{type(fault).__name__}: {fault}"[:300]
     return " ".join(str(getattr(fault, "orig", None) or fault).split())[:300]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from html import escape
 
 from monitor.history import LONG_AGO, History
 from monitor.incident import ENDED, identity_of, is_open
@@ -62,7 +63,7 @@ def _at(state: Update, entry: IncidentUpdate) -> Update:
         state,
         updated_at=_time(entry),
         status=entry.status,
-        message=entry.body or headline(entry.status, state.name),
+        message=entry.body or escape(headline(entry.status, state.name), quote=False),
         resolved_at=state.resolved_at if entry.status in ENDED else None,
         postmortem_body=None,
         incident_updates=(entry,),

@@ -134,10 +134,18 @@ def _unblocked(terminal: int) -> int:
         return terminal
 
 
+class _OneLine(logging.Formatter):
+    """What is logged may quote a stranger: it can neither forge a line nor drive a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if line.isprintable() else line.encode("unicode_escape").decode()
+
+
 def log_to_stderr() -> Printer:
     """Write the log through a Printer too: nobody may be reading stderr either."""
     stderr = Printer("stderr", sys.__stderr__.fileno() if sys.__stderr__ else None)
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter = _OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = gmtime
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(formatter)

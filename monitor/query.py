@@ -76,7 +76,7 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
 def _once(name: str, values: list[str]) -> str:
     if len(values) != 1:
         raise BadQuery(f"parameter {name!a} is given {len(values)} times")
-    return values[0]
+    return payload.storable(values[0])
 
 
 def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from html import escape
 
 from monitor.payload import (
     LONGEST_ID,
@@ -122,7 +123,7 @@ def _message(incident: JSONObject, name: str, status: str | None, newest: Incide
     if newest and newest.body and (status != "postmortem" or newest.status == "postmortem"):
         return newest.body
     postmortem = text(incident.get("postmortem_body")) if status == "postmortem" else None
-    return postmortem or (newest and newest.body) or headline(status, name)
+    return postmortem or (newest and newest.body) or escape(headline(status, name), quote=False)
 
 
 def _components(value: object) -> tuple[Component, ...]:

@@ -151,6 +151,42 @@ def test_an_unreachable_database_at_the_start_is_a_fault_and_not_the_end(start, 
     assert "s3cret" not in monitor.log()
 
 
+UNFORESEEN = """
+from monitor import statements
+record = statements.record
+def fail(connection, number, updates, services):
+    outcomes = record(connection, number, updates, services)
+    if any(update.id == "bad" for update in updates):
+        raise RuntimeError("nobody \\x1b[2J foresaw this")
+    return outcomes
+statements.record = fail
+"""
+
+
+def test_a_fault_that_nobody_foresaw_refuses_what_met_it_and_not_what_comes_later(start, url):
+    monitor = start(environment=environment(url), preamble=UNFORESEEN)
+
+    for _ in range(2):
+        assert monitor.post(incident("bad")).status_code == 503
+        until(lambda: monitor.post(incident("good")).status_code == 200)
+
+    assert [found["id"] for found in monitor.incidents()] == ["good"]
+    assert monitor.printed(1).count("Product:") == 1
+    assert "RuntimeError: nobody" in monitor.log()
+    assert "Traceback" not in monitor.log()
+    assert "\x1b" not in monitor.log()
+
+
+def test_a_filter_that_no_store_takes_finds_nothing(start, url):
+    monitor = start(environment=environment(url))
+    monitor.post(incident("i\x00"))
+
+    for name in ("id", "page", "component"):
+        answer = monitor.get("/incidents", params={name: "a\x00"})
+        assert (answer.status_code, answer.json()["incidents"]) == (200, [])
+    assert len(monitor.get("/incidents", params={"id": "i\x00"}).json()["incidents"]) == 1  # as it was stored
+
+
 def test_a_connection_dropped_mid_way_loses_and_doubles_nothing(start, postgresql):
     url = postgresql.new_database("monitor_dropped")
     monitor = start(environment=environment(url))

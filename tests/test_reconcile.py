@@ -2,6 +2,8 @@
 
 import copy
 import json
+import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -294,6 +296,28 @@ def test_retry_after_is_waited_for(status_page, form):
     status_page.answers = [(429, {"Retry-After": "1800" if form == "seconds" else at}, b"")]
 
     assert 1790 <= Net(status_page.url).ask() * 0.9 <= 1801
+
+
+def test_a_retry_after_in_a_year_that_no_clock_has_is_a_date_that_cannot_be_read(status_page):
+    status_page.answers = [(503, {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, b"")]
+
+    assert Net(status_page.url).ask() * 0.9 == pytest.approx(asking.SECONDS_WITHOUT_A_DATE)
+
+
+def test_an_answer_that_is_no_http_cannot_drive_a_terminal():
+    def answer(listening):
+        connection, _ = listening.accept()
+        connection.sendall(b"HTTX \x1b[2J \x1b]0;owned\x07\r\n\r\n")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, args=[listening], daemon=True).start()
+        app = Net(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        app.ask()
+
+    problem = app.get("/pages").json["pages"][0]["problem"]
+    assert "BadStatusLine" in problem
+    assert problem.isprintable()
 
 
 def test_a_page_that_moved_on_its_own_host_is_followed(status_page):

@@ -78,6 +78,7 @@ POSTMORTEM = {"status": "postmortem", "postmortem_body": "<p>Why</p>"}
         ({"incident_updates": []}, "Investigating: Sign-in errors"),
         ({"incident_updates": None}, "Investigating: Sign-in errors"),
         ({"incident_updates": [], "status": "in_progress"}, "In progress: Sign-in errors"),
+        ({"incident_updates": [], "name": "List<T> & 'Map<K>' fail"}, "Investigating: List<T> & 'Map<K>' fail"),
         ({"incident_updates": [], "status": None}, "Sign-in errors"),
         ({**POSTMORTEM, "incident_updates": [NEW]}, "Why"),
         ({**POSTMORTEM, "incident_updates": []}, "Why"),
