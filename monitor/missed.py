@@ -22,20 +22,25 @@ FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was so before a page was asked: up to `until`, what is not known and has ended is the past.
+    """What was so before a page was asked: what is not known and has ended is the past up to `until`, and where it
+    began before `oldest`: it slid into the answer as another incident was deleted.
 
     `is_pushed` says that pushes of it come.
     """
 
     until: datetime
+    oldest: datetime
     is_pushed: bool
 
     @classmethod
-    def of(cls, history: History, page_id: str, *, was_asked: bool) -> Before:
-        """Return it for a page that this process has asked, or has not; raise Unavailable."""
+    def of(cls, history: History, page_id: str, oldest: datetime | None) -> Before:
+        """Return it for a page in whose last answer the oldest incident began then, or that was not asked (None).
+
+        Raise Unavailable.
+        """
         page = next((page for page in history.pages() if page.id == page_id), None)
-        until = LONG_AGO if was_asked else FOR_EVER if page is None else page.updated_at
-        return cls(until, page is not None and page.pushed_at is not None)
+        until = LONG_AGO if oldest else FOR_EVER if page is None else page.updated_at
+        return cls(until, oldest or LONG_AGO, page is not None and page.pushed_at is not None)
 
 
 def missed(state: Update, known: Update | None, before: Before) -> list[Update]:
@@ -44,7 +49,7 @@ def missed(state: Update, known: Update | None, before: Before) -> list[Update]:
     past = replace(state, is_past=True)
     newest = max(state.incident_updates, key=said_at, default=None)
     if known is None:
-        if not is_open(state) and state.updated_at <= before.until:
+        if not is_open(state) and (state.updated_at <= before.until or state.created_at < before.oldest):
             return [past]
         news = [entry for entry in state.incident_updates if _time(entry) > before.until]
         is_news = True

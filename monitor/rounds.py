@@ -18,11 +18,12 @@ from gevent.lock import BoundedSemaphore
 
 from monitor import statuspage
 from monitor.asking import Asking, NoAnswer
-from monitor.history import Unavailable
+from monitor.history import LONG_AGO, Unavailable
 from monitor.missed import Before, missed
 from monitor.pages import KnownPage
-from monitor.payload import JSONObject, NotAnUpdate, UnknownShape, mapping, records, text
+from monitor.payload import JSONObject, NotAnUpdate, UnknownShape, mapping, records, text, time
 from monitor.update import Update
+from monitor.web import where
 
 log = logging.getLogger("event_monitor")
 
@@ -36,7 +37,8 @@ SECONDS_OF_GRACE = 60.0  # a push may be on its way
 class Watched:
     """A page that is asked. `problem` says why nobody knows how it is; `id` is None until it has answered once.
 
-    `seen` are the ids and times of the incidents in its last answer, less those that are left to the next.
+    `seen` are the ids and times of the incidents in its last answer, less those that are left to the next, `oldest`
+    is when the first of them began.
     """
 
     known: KnownPage
@@ -46,6 +48,7 @@ class Watched:
     problem: str | None = "not asked yet"
     failures: int = 0
     seen: set[tuple[str | None, str | None]] = field(default_factory=set)
+    oldest: datetime | None = None
 
 
 class Rounds:
@@ -79,6 +82,9 @@ class Rounds:
         except Unavailable:  # the history says so, once
             page.asking.forget()
             return min(SECONDS_OF_GRACE, self._seconds)
+        except Exception as error:  # noqa: BLE001  # what nobody foresaw: later the page says something else
+            page.asking.forget()
+            return self._fail(page, NoAnswer(f"was not understood: {where(error)}"))
         if page.failures:
             log.warning("reconcile: %s answers again", page.known.url)
         page.problem, page.failures, page.asked_at = None, 0, datetime.now(UTC)
@@ -97,23 +103,24 @@ class Rounds:
 
     def _take(self, page: Watched, answer: JSONObject) -> bool:
         """Record what an answer holds; return False if some of it is left to the next; raise Unavailable."""
-        names, given = self._monitor.names, mapping(answer.get("page"))
+        names, given, incidents = self._monitor.names, mapping(answer.get("page")), records(answer["incidents"])
         page_id = page.known.id or text(given.get("id")) or page.known.host
         names.trust(page_id, text(given.get("name")) or page.known.host, page.known.name)
         said = given | {"id": page_id, "name": names.of(page_id)}
-        before = Before.of(self._monitor.history, page_id, was_asked=page.id is not None)
+        before = Before.of(self._monitor.history, page_id, page.oldest)
         told, seen, left = 0, set(), 0
-        for incident in reversed(records(answer["incidents"])):  # they come newest first
+        for incident in reversed(incidents):  # they come newest first
             identity = text(incident.get("id")), text(incident.get("updated_at"))
             if identity not in page.seen:
                 gevent.sleep(0)  # 50 incidents take tens of milliseconds: webhooks are answered in between
                 state = _state(page, {"page": said, "incident": incident})
-                if state and before.is_pushed and _age(state.updated_at) < SECONDS_OF_GRACE:
+                if state and before.is_pushed and abs(_age(state.updated_at)) < SECONDS_OF_GRACE:
                     left += 1
                     continue
                 told += self._record(state, before) if state else 0
             seen.add(identity)
-        page.id, page.seen = page_id, seen
+        began = [at for incident in incidents if (at := time(incident.get("created_at")))]
+        page.id, page.seen, page.oldest = page_id, seen, min(began, default=LONG_AGO)
         if told and before.is_pushed:
             log.warning("reconcile: %s said %d that no push brought", page.known.url, told)
         return left == 0

@@ -353,6 +353,43 @@ def test_what_cannot_be_read_of_a_page_hinders_nothing_else(status_page, caplog)
     assert "incident.id is missing" in caplog.text
 
 
+def test_a_page_that_meets_a_fault_of_ours_is_asked_again(status_page, monkeypatch, caplog):
+    status_page.incidents = [told("i1", entry(1))]
+    app = Net(status_page.url)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("monitor.rounds.missed", lambda *_: 1 / 0)
+        pauses = [app.ask(), app.ask()]
+
+    assert (pauses, app.messages(), len(caplog.records)) == ([300, 600], [], 1)
+    assert "ZeroDivisionError" in app.get("/pages").json["pages"][0]["problem"]
+    app.ask()
+    assert app.messages() == ["step 1"]
+
+
+def test_an_old_incident_that_takes_the_place_of_a_deleted_one_is_past(status_page):
+    story = [told(f"i{number}", entry(number, "resolved")) for number in (9, 8, 7, 6)]
+    status_page.incidents = story[:3]
+    app = Net(status_page.url)
+    app.ask()
+    ended_since = told("i10", entry(10, "resolved"))
+    status_page.incidents = [ended_since, story[0], story[2], story[3]]
+
+    app.ask()
+
+    assert app.messages() == ["step 10"]
+    assert len(app.incidents()) == 5
+
+
+def test_what_is_dated_in_the_future_is_told_at_once(status_page):
+    app = Net(status_page.url)
+    app.post(pushed(told("i1", entry(1))))
+    status_page.incidents = [told("i2", entry(2), updated_at=(datetime.now(UTC) + timedelta(hours=3)).isoformat())]
+
+    assert app.ask() == 300
+    assert app.messages() == ["step 1", "step 2"]
+
+
 def test_a_thousand_incidents_are_recorded(status_page):
     status_page.incidents = [told(f"i{number}", entry(number % 60, "resolved")) for number in range(1000)]
     app = Net(status_page.url)
