@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from monitor.history import Arrival
-from monitor.incident import summary
+from monitor.incident import alone, size_of, summary
 from monitor.query import Query
 from monitor.update import Update
 
@@ -20,11 +19,9 @@ class Event:
     __slots__ = ("_text", "number", "size", "update")
 
     def __init__(self, arrival: Arrival) -> None:
-        self.number, update = arrival.number, arrival.update
-        if len(update.incident_updates) > 1 or update.postmortem_body:  # a story would be kept for nothing
-            update = replace(update, incident_updates=(), postmortem_body=None)
-        self.update: Update = update
-        self.size = 500 + len(update.message) + len(update.name) + 100 * len(update.components)
+        self.number = arrival.number
+        self.update: Update = alone(arrival.update)  # a story would be kept for nothing
+        self.size = 300 + size_of(self.update)
         self._text: str | None = None
 
     @property

@@ -124,6 +124,27 @@ def _without_story(incident: Update) -> dict[str, Any]:
     return served
 
 
+def alone(update: Update) -> Update:
+    """Return one update by itself, without the story that it brought: its message is the newest of that."""
+    if len(update.incident_updates) < 2 and not update.postmortem_body:
+        return update
+    return replace(update, incident_updates=(), postmortem_body=None)
+
+
+def size_of(state: Update) -> int:
+    """Return about how many characters an incident or an update keeps, and something for every object."""
+    size = 200 + len(state.page) + len(state.name) + len(state.message)
+    for text in (
+        state.status, state.impact, state.shortlink, state.postmortem_body, state.old_status, state.unsubscribe
+    ):  # fmt: skip
+        size += len(text) if text else 0
+    for component in state.components:
+        size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
+    for entry in state.incident_updates:
+        size += 100 + len(entry.body or "") + len(entry.id or "") + len(entry.status or "")
+    return size
+
+
 def restore(served: dict[str, Any]) -> Update:
     """Return the incident of a document that also holds its `message`, or the update of a summary."""
     change = served.get("component_update")

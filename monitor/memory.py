@@ -21,7 +21,7 @@ from monitor.history import (
     place_of,
     span_of,
 )
-from monitor.incident import ended_at, fold
+from monitor.incident import ended_at, fold, size_of
 from monitor.query import Query
 from monitor.update import Key, Update
 
@@ -122,19 +122,7 @@ class MemoryHistory:
         else:
             state, row = fold(known[0], update), known[1]
             self._characters -= known[2]
-        size = _size(state)
+        size = size_of(state)
         self._characters += size
         self._incidents[identity] = state, row, size
         return size
-
-
-def _size(state: Update) -> int:
-    """Return about how many characters an incident keeps, and something for every object."""
-    size = 200 + len(state.page) + len(state.name) + len(state.message)
-    for text in (state.status, state.impact, state.shortlink, state.postmortem_body, state.old_status):
-        size += len(text) if text else 0
-    for component in state.components:
-        size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
-    for entry in state.incident_updates:
-        size += 100 + len(entry.body or "") + len(entry.id or "") + len(entry.status or "")
-    return size

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Protocol
 
+from monitor.incident import alone, size_of
 from monitor.update import Update
 
 log = logging.getLogger("event_monitor")
 
-MOST_IN_MEMORY = 10_000  # for each service
+MOST_IN_MEMORY, MOST_CHARACTERS = 10_000, 20_000_000  # for each service
 AT_ONCE = 200  # messages of a service looked at together
 
 
@@ -61,20 +62,22 @@ class Outbox(Protocol):
 
 
 class MemoryOutbox:
-    """An outbox that a restart empties; past MOST_IN_MEMORY a service's oldest message goes, counted in `dropped`."""
+    """An outbox that a restart empties; past its bounds a service's oldest message goes, counted in `dropped`."""
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
         self._messages: defaultdict[str, OrderedDict[int, Message]] = defaultdict(OrderedDict)
+        self._characters: Counter[str] = Counter()
         self._numbers = count(1)
 
     def put(self, service: str, update: Update) -> None:
         messages = self._messages[service]
-        if len(messages) >= MOST_IN_MEMORY:
-            messages.popitem(last=False)  # of a dict, the first is looked for among all that are gone
-            self.dropped[service] += 1
         number = next(self._numbers)
-        messages[number] = Message(number, service, update)
+        messages[number] = message = Message(number, service, alone(update))
+        self._characters[service] += size_of(message.update)
+        while len(messages) > MOST_IN_MEMORY or self._characters[service] > MOST_CHARACTERS:
+            self.done(next(iter(messages.values())))
+            self.dropped[service] += 1
 
     def is_ours(self) -> bool:
         return True
@@ -83,7 +86,8 @@ class MemoryOutbox:
         return list(islice(self._messages[service].values(), AT_ONCE))
 
     def done(self, message: Message) -> None:
-        self._messages[message.service].pop(message.number, None)
+        if self._messages[message.service].pop(message.number, None):
+            self._characters[message.service] -= size_of(message.update)
 
     def failed(self, message: Message) -> None:
         messages = self._messages[message.service]

@@ -105,7 +105,8 @@ class Rounds:
         """Record what an answer holds; return False if some of it is left to the next; raise Unavailable."""
         names, given, incidents = self._monitor.names, mapping(answer.get("page")), records(answer["incidents"])
         page_id = page.known.id or text(given.get("id")) or page.known.host
-        names.trust(page_id, text(given.get("name")) or page.known.host, page.known.name)
+        name = text(given.get("name")) or page.known.host
+        names.trust(page_id, name[: statuspage.LONGEST_NAME], page.known.name)
         said = given | {"id": page_id, "name": names.of(page_id)}
         before = Before.of(self._monitor.history, page_id, page.oldest)
         told, seen, left = 0, set(), 0

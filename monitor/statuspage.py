@@ -36,6 +36,7 @@ SHARED_HOSTS = frozenset(
 )
 
 LONGEST_ADDRESS = 300  # of which a host is read
+LONGEST_NAME, LONGEST_LINK = 200, 2000  # names and links of pages are kept for long, whoever sends them
 _host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
 
 INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
@@ -191,7 +192,7 @@ def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | 
         or told_apart_by
         or "Unknown page"
     )
-    return (told_apart_by or name)[:LONGEST_ID], name, given is not None
+    return (told_apart_by or name)[:LONGEST_ID], name[:LONGEST_NAME], given is not None
 
 
 @lru_cache(maxsize=1024)
@@ -206,6 +207,6 @@ def _own_host(address: object) -> str | None:
 
 
 def _link(address: object) -> str | None:
-    """Return an address that a page may show as a link: http or https, so never `javascript:`."""
+    """Return an address that a page may show as a link: http or https, so never `javascript:`, and of some length."""
     link = text(address)
-    return link if link and link.lower().startswith(("https://", "http://")) else None
+    return link if link and len(link) <= LONGEST_LINK and link.lower().startswith(("https://", "http://")) else None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from monitor.incident import ended_at, is_open
-from monitor.statuspage import MAINTENANCE_STATUSES
+from monitor.statuspage import LONGEST_LINK, MAINTENANCE_STATUSES
 from monitor.text import one_line, plain
 from monitor.update import LONGEST_PAGE, Update, in_words, message, product
 
@@ -33,7 +33,7 @@ COMPONENT_IMPACTS = {
     "under_maintenance": "maintenance",
     "operational": "operational",
 }
-LONGEST_TITLE, LONGEST_SAID, LONGEST_LINK, LONGEST_STATUS = 200, 300, 2000, 60
+LONGEST_TITLE, LONGEST_SAID, LONGEST_STATUS = 200, 300, 60
 MOST_PARAGRAPHS = 50
 
 

@@ -18,11 +18,12 @@ from flask import Response, request
 from monitor import query
 from monitor.history import History
 from monitor.query import BadQuery, Query
+from monitor.statuspage import LONGEST_LINK
 from monitor.text import one_line, plain
 from monitor.update import Update, in_words
 
 LARGEST = 1024 * 1024  # an answer ends early here
-LONGEST_BODY, LONGEST_LINK, LONGEST_STATUS = 20_000, 2_000, 100  # characters of one text that are given out
+LONGEST_BODY, LONGEST_STATUS = 20_000, 100  # characters of one text that are given out
 AT_ONCE = 100
 NAMESPACE = UUID("5b0c7b5e-0a0e-4f0c-9d6c-3f1f4b1f6a77")  # for ever: readers know what they have seen by it
 

@@ -208,6 +208,7 @@ def test_html_that_is_hard_to_read_is_read_in_no_time(app, unit):
             "javascript:alert(1)", " javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\nscript:alert(1)", "//evil",
             "data:text/html,x", "vbscript:x", "ftp://x.example", "\x01javascript:x", "https:javascript:x", 5, ["x"],
         )),
+        ("https://fabrikam.example/" + "x" * 2000, None),
         ("https://fabrikam.example/x", "https://fabrikam.example/x"),
         ("HTTP://fabrikam.example", "HTTP://fabrikam.example"),
     ],

@@ -217,7 +217,10 @@ ENTRY = update().incident_updates[0]
 @pytest.mark.parametrize(
     "fields",
     [
-        *({name: LONG} for name in ("name", "message", "status", "impact", "shortlink", "page", "old_status")),
+        *(
+            {name: LONG}
+            for name in ("name", "message", "status", "impact", "shortlink", "page", "old_status", "unsubscribe")
+        ),
         *({"components": (replace(Component(None, "A", None), **{name: LONG}),)} for name in ("id", "name", "status")),
         *({"incident_updates": (replace(ENTRY, **{name: LONG}),)} for name in ("id", "status", "body")),
         {"components": (Component(None, "x", None),) * 500},

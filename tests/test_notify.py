@@ -255,6 +255,21 @@ def test_memory_keeps_a_bounded_number_of_messages_and_counts_the_rest(monkeypat
     assert outbox.waiting() == {"a": 3, "b": 1}
 
 
+def test_memory_keeps_messages_of_a_bounded_size(monkeypatch):
+    monkeypatch.setattr("monitor.outbox.MOST_CHARACTERS", 100_000)
+    outbox = MemoryOutbox()
+    for number in range(20):
+        outbox.put("a", update(number, message="x" * 30_000, incident_updates=update().incident_updates * 2_000))
+    kept = outbox.first("a")
+    for message in kept:
+        outbox.done(message)
+    for number in range(5):
+        outbox.put("a", update(number))
+
+    assert [message.update.id for message in kept] == ["i17", "i18", "i19"]
+    assert (outbox.dropped, outbox.waiting()) == ({"a": 17}, {"a": 5})
+
+
 def service(**members):
     return parse(json.dumps([{"url": SLACK} | members]))[0]
 

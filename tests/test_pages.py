@@ -72,6 +72,13 @@ def test_pages_are_named_up_front_by_id_and_by_host():
     assert names(app) == ["GitHub", "Fabrikam"]
 
 
+def test_a_name_of_a_page_is_bounded_as_it_is_kept_for_long(app):
+    post(app, "i1", {"id": "p9", "name": "x" * 900_000})
+
+    (found,) = app.incidents()
+    assert found["page"] == {"id": "p9", "name": "x" * 200}
+
+
 def test_strangers_names_are_bounded(app, monkeypatch):
     monkeypatch.setattr("monitor.pages.MOST_NAMES", 3)
     for number in range(5):
