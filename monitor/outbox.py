@@ -14,7 +14,7 @@ from itertools import count, islice
 from typing import Protocol
 
 from monitor.incident import alone, size_of
-from monitor.update import Update
+from monitor.update import Update, subject
 
 log = logging.getLogger("event_monitor")
 
@@ -33,8 +33,8 @@ class Message:
 
     @property
     def incident(self) -> tuple[str, str]:
-        """The page and incident within which order is kept."""
-        return self.update.page_id, self.update.id
+        """The page and incident, or component, within which order is kept."""
+        return self.update.page_id, subject(self.update)
 
 
 class Outbox(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from urllib.parse import urlsplit
 
 from monitor.history import History, Unavailable
@@ -56,9 +57,14 @@ class Names:
     def bound(self, update: Update, page: str) -> Update:
         """Return the update as one of this page, whatever page its sender says it is of.
 
-        The page's id is that of MONITOR_PAGES, or what asking the page gave; without either it is the name.
+        The page's id is that of MONITOR_PAGES, or what asking the page gave, in an earlier run too; without any it is
+        the name.
         """
-        page_id = next((at for at, name in self._trusted.items() if page in (at, name)), page)
+        if not self._is_loaded:
+            self._load(page)
+        trusted = (at for at, name in self._trusted.items() if page in (at, name))
+        earlier = (at for at, name in self._names.items() if name == page != at)
+        page_id = next(chain(trusted, earlier), page)
         return replace(update, page_id=page_id, page=self._trusted.get(page_id, page), is_named=True)
 
     def trust(self, page_id: str, name: str, named: str | None) -> None:

@@ -17,7 +17,7 @@ from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 from monitor.incident import is_open
 from monitor.payload import setting
 from monitor.text import one_line
-from monitor.update import Update, in_words, message, product
+from monitor.update import Update, in_words, message, product, subject
 
 IMPACTS = ("none", "minor", "major", "critical")
 # What a component's status is worth among the impacts of incidents.
@@ -54,16 +54,18 @@ class Service:
         """Tell whether the update passes the filter; empty sets let all pass.
 
         An impact that no provider gave passes: a message too many costs less than one too few. What ended passes for
-        PagerDuty whatever its impact is by then, since what was raised under another must be resolved.
+        PagerDuty whatever its impact is by then, and without naming a component, since what was raised must be
+        resolved.
         """
         if self.pages and self.pages.isdisjoint((update.page, update.page_id)):
             return False
         named = {text for component in update.components for text in (component.name, component.id) if text}
-        if self.components and self.components.isdisjoint(named):
+        resolves = self.is_pagerduty and is_over(update)
+        if self.components and self.components.isdisjoint(named) and (named or not resolves):
             return False
         if is_maintenance(update):
             return self.maintenance
-        if self.is_pagerduty and is_over(update):
+        if resolves:
             return True
         impact = worst_impact(update)
         return impact is None or IMPACTS.index(impact) >= IMPACTS.index(self.min_impact)
@@ -126,8 +128,7 @@ def worst_impact(update: Update) -> str | None:
 
 def incident_key(update: Update) -> str:
     """Return what PagerDuty knows an incident by: a hash, as no separator is safe in a provider's ids."""
-    about = update.components[0].id or update.components[0].name if update.is_component_update else update.id
-    identity = [update.page_id, "component" if update.is_component_update else "incident", about]
+    identity = [update.page_id, "component" if update.is_component_update else "incident", subject(update)]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from monitor.incident import document, ended_at, fold, is_open, summary
 from monitor.insertion import insert, upsert
 from monitor.reading import state_of
 from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
-from monitor.update import Update
+from monitor.update import Update, subject
 
 PRUNED_AT_ONCE = 100
 ARRIVED = "event_monitor"  # the channel on which PostgreSQL tells other processes that updates arrived
@@ -111,7 +111,7 @@ def _arrive(
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
     messages = [
-        {"service": service, "page_id": u.page_id, "incident_id": u.id, "attempts": 0, "document": row["document"]}
+        {"service": service, "page_id": u.page_id, "incident_id": subject(u), "attempts": 0, **row}
         for u, row in zip(new, rows, strict=True)
         for service in services(u)
     ]

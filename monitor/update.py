@@ -89,6 +89,14 @@ class Update:
         return (self.page_id, self.id, self.updated_at)
 
 
+def subject(update: Update) -> str:
+    """Return what an update is about, within its page: the id of an incident, or of a component that changes."""
+    if not update.is_component_update:
+        return update.id
+    (component,) = update.components
+    return component.id or component.name
+
+
 def lines(update: Update) -> str:
     """Return the two lines of an update, each ended by a newline and neither empty, whatever a provider wrote."""
     about = product(update)

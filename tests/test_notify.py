@@ -113,14 +113,18 @@ def test_pagerduty_has_one_incident_that_is_updated_and_resolved(notifying, endp
     assert set(third) == {"routing_key", "event_action", "dedup_key"}
 
 
-def test_pagerduty_resolves_a_component_that_is_operational_again(notifying, endpoint):
-    monitor = notifying(PAGERDUTY)
+@pytest.mark.parametrize("database", [False, True])
+def test_pagerduty_resolves_a_component_that_is_operational_again(notifying, endpoint, sqlite_url, database):
+    endpoint.status = 503
+    monitor = notifying(PAGERDUTY, **environment(sqlite_url) if database else {})
     down = payload("component-update")
     down["component_update"] |= {"old_status": "operational", "new_status": "major_outage"}
     again = json.loads(json.dumps(down))
     again["component_update"] |= {"id": "c-2", "old_status": "major_outage", "new_status": "operational"}
     monitor.post(down)
+    until(lambda: endpoint.refused)
     monitor.post(again)
+    endpoint.status = 200
 
     first, second = until(lambda: len(endpoint.taken) >= 2 and endpoint.bodies("/pd"))
     assert (first["event_action"], first["payload"]["severity"]) == ("trigger", "critical")
@@ -297,6 +301,10 @@ COMPONENT = update(is_component_update=True, status="operational", old_status="p
         ({"min_impact": "major"}, COMPONENT, True),
         ({"min_impact": "critical"}, COMPONENT, False),
         ({"min_impact": "major", "url": PAGERDUTY}, update(status="resolved"), True),
+        ({"components": ["c1"], "url": PAGERDUTY}, update(status="resolved", components=()), True),
+        ({"components": ["c1"], "url": PAGERDUTY}, update(components=()), False),
+        ({"components": ["c2"], "url": PAGERDUTY}, update(status="resolved"), False),
+        ({"components": ["c1"]}, update(status="resolved", components=()), False),
         ({"min_impact": "major"}, update(status="resolved"), False),
         ({"url": PAGERDUTY}, update(impact="maintenance"), False),
         ({"url": PAGERDUTY, "maintenance": True}, update(impact="maintenance"), True),

@@ -56,6 +56,17 @@ def test_a_name_outlasts_a_restart_with_a_database(start, url):
     assert "Product: GitHub - Sign-in" in second.printed(1)
 
 
+def test_a_bound_page_has_the_id_that_an_earlier_run_found(start, url):
+    first = start(environment=environment(url))
+    first.post(incident("i1", page={"id": "kctbh9vrtdwd", "name": "GitHub"}))
+    first.stop()
+
+    second = start(environment=environment(url, MONITOR_WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub"})))
+    again = second.post(incident("i1", page=UNNAMED), "/webhook/statuspage?token=secret-g")
+
+    assert again.json() == {"status": "duplicate"}
+
+
 def test_pages_are_named_up_front_by_id_and_by_host():
     app = app_with(
         PAGES=json.dumps(
