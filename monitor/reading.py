@@ -17,6 +17,8 @@ from monitor.schema import arrivals, components, incidents, pages
 from monitor.statuspage import COMPONENT_STATUSES
 from monitor.update import Update
 
+MOST_PAGES = 10_000  # strangers could make pages without end
+
 
 def state_of(document: str) -> Update:
     """Return the incident, or the update, of a stored document."""
@@ -72,7 +74,8 @@ def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[A
 
 
 def pages_of(connection: Connection) -> list[Page]:
-    """Return every page, by name."""
+    """Return every page, by name, of very many the newest."""
+    newest = connection.execute(select(pages).order_by(pages.c.received_at.desc()).limit(MOST_PAGES))
     return [
         Page(
             id=row.id,
@@ -85,7 +88,7 @@ def pages_of(connection: Connection) -> list[Page]:
             updated_at=_instant(row.updated_at),
             unsubscribe=row.unsubscribe,
         )
-        for row in connection.execute(select(pages).order_by(pages.c.name))
+        for row in sorted(newest, key=lambda row: str(row.name))
     ]
 
 

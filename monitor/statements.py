@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_
 from monitor.history import MOST_ARRIVALS, Tally, microseconds
 from monitor.incident import document, ended_at, fold, is_open, summary
 from monitor.insertion import insert, upsert
-from monitor.reading import state_of
+from monitor.reading import arrivals_of, state_of
 from monitor.schema import arrivals, components, incidents, lock, outbox, pages, updates
 from monitor.update import Update, subject
 
@@ -193,18 +193,24 @@ def _json(value: object) -> str:
 
 
 def prune(connection: Connection, now: int, keep: int) -> int:
-    """Forget a few of the incidents that were last updated more than `keep` before `now`, with their updates.
+    """Forget a few of the incidents that were last updated more than `keep` before `now`, with their updates, of the
+    arrivals that are as old, and the pages of which nothing came since.
 
     Times are microseconds. Return how many: at most PRUNED_AT_ONCE, as nothing else is written meanwhile.
     """
     lock(connection)
     # Counted from the newest update where that is older: a clock that jumps ahead must not empty the database.
     newest = connection.scalar(select(sql.func.max(incidents.c.updated_at))) or 0
-    old = select(incidents.c.document).where(incidents.c.updated_at < min(now, newest) - keep)
+    upto = min(now, newest) - keep
+    old = select(incidents.c.document).where(incidents.c.updated_at < upto)
     asked = old.order_by(incidents.c.updated_at).limit(PRUNED_AT_ONCE)
     states = [state_of(document) for document in connection.scalars(asked)]
     identities = [{"page_id": state.page_id, "id": state.id} for state in states]
     _delete(connection, updates, identities)
     _delete(connection, components, [row for state in states for row in _component_rows(state)])
     _delete(connection, incidents, identities)
-    return len(states)
+    connection.execute(sql.delete(pages).where(pages.c.updated_at < upto, pages.c.received_at < upto))
+    first = arrivals_of(connection, 0, PRUNED_AT_ONCE + 1)[:-1]  # the last of all stays: numbers go on from it
+    arrived = [{"number": one.number} for one in first if microseconds(one.update.updated_at) < upto]
+    _delete(connection, arrivals, arrived)
+    return max(len(states), len(arrived))

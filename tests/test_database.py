@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -418,8 +419,21 @@ def test_old_incidents_and_their_keys_are_forgotten_after_the_days_to_keep(start
 
     until(lambda: len(pruned.incidents()) == 5)
     assert [found["id"] for found in pruned.incidents()] == ["i9", "i8", "i7", "i6", "i5"]
+    assert pruned.get("/feed.atom").text.count("<entry>") == 5
     assert pruned.post(incident("i1", updated_at="2026-06-01T08:00:00Z")).json() == {"status": "accepted"}
     assert pruned.post(incident("i9", updated_at="2026-06-09T08:00:00Z")).json() == {"status": "duplicate"}
+
+
+def test_a_page_of_which_nothing_came_in_the_days_to_keep_is_forgotten(start, sqlite_url):
+    now = datetime.now(UTC)
+    monitor = start(environment=environment(sqlite_url), command_before=["faketime", "-f", "-30d"])
+    monitor.post(incident(updated_at=(now - timedelta(days=30)).isoformat()))
+    monitor.post(incident(page={"id": "p2", "name": "Adatum"}, updated_at=now.isoformat()))
+    monitor.stop()
+
+    pruned = start(environment=environment(sqlite_url, MONITOR_KEEP_DAYS="4"))
+
+    until(lambda: [page["name"] for page in pruned.get("/pages").json()["pages"]] == ["Adatum"])
 
 
 def test_a_clock_that_jumps_200_years_ahead_forgets_nothing(start, sqlite_url):
