@@ -121,7 +121,8 @@ def require(token: str | Mapping[str, str] | None) -> str | None:
 def where(error: Exception) -> str:
     """Return one line for the log that says what failed and where."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {place.filename}:{place.lineno}: {excerpt(str(error).encode())}"
+    said = excerpt(str(error).encode(errors="backslashreplace"))
+    return f"{type(error).__name__} at {place.filename}:{place.lineno}: {said}"
 
 
 def excerpt(body: bytes) -> str:

@@ -382,3 +382,15 @@ def test_no_part_asks_flask_to_call_a_function_around_requests_as_it_would_not_b
 
     assert not any((flask.before_request_funcs, flask.after_request_funcs))
     assert not any((flask.teardown_request_funcs, flask.teardown_appcontext_funcs))
+
+
+def test_an_output_that_fails_hinders_neither_the_answer_nor_the_others(app, caplog):
+    def fail(_):
+        raise ValueError("\ud800 \x1b[2J")
+
+    app.application.extensions["monitor"].outputs.insert(0, fail)
+
+    assert app.post(incident()).status_code == 200
+    assert len(app.printed) == 1
+    assert "output failed: ValueError" in caplog.text
+    assert "\x1b" not in caplog.text
