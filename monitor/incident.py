@@ -14,7 +14,7 @@ from typing import Any
 from monitor import payload
 from monitor.update import Component, IncidentUpdate, Update, message, said_at
 
-MOST_INCIDENT_UPDATES = 1000
+MOST_INCIDENT_UPDATES, LONGEST_TITLE = 1000, 1000
 
 TIMES = ("created_at", "updated_at", "resolved_at", "scheduled_for", "scheduled_until")
 ENDED = frozenset({"resolved", "postmortem", "completed"})
@@ -95,7 +95,7 @@ def document(incident: Update) -> dict[str, Any]:
 
 def summary(update: Update) -> dict[str, Any]:
     """Return one update by itself: the incident without its story, and the `message` as it is printed."""
-    return _without_story(update) | {"message": message(update)}
+    return _without_story(update) | {"name": update.name[:LONGEST_TITLE], "message": message(update)}
 
 
 def _without_story(incident: Update) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def text(value: object) -> str | None:
 
 
 def word(value: object) -> str | None:
-    """Return a text that many updates have alike, of which one is kept for all."""
-    return intern(value) if type(value) is str and value and not value.isspace() else None
+    """Return a text that many updates have alike, of which one is kept for all; cut, as no word is long."""
+    return intern(value[:LONGEST_ID]) if type(value) is str and value and not value.isspace() else None
 
 
 def identifier(value: object, field: str) -> str | None:

@@ -36,7 +36,7 @@ SHARED_HOSTS = frozenset(
 )
 
 LONGEST_ADDRESS = 300  # of which a host is read
-LONGEST_NAME, LONGEST_LINK = 200, 2000  # names and links of pages are kept for long, whoever sends them
+LONGEST_NAME, LONGEST_LINK = 200, 2000  # names of pages and components, and links, are kept for long
 _host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
 
 INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
@@ -133,10 +133,9 @@ def _components(value: object) -> tuple[Component, ...]:
         name = text(record.get("name"))
         if name and name != NO_COMPONENT:
             # affected_components calls the id `code` and the status `new_status`
-            component_id = text(record.get("id")) or text(record.get("code"))
-            status = text(record.get("status")) or text(record.get("new_status"))
-            is_short = status in COMPONENT_STATUSES and len(name) + len(component_id or "") <= LONGEST_ID
-            components.append((_component if is_short else Component)(component_id, name, status))
+            component_id = word(record.get("id")) or word(record.get("code"))
+            status = word(record.get("status")) or word(record.get("new_status"))
+            components.append(_component(component_id, name[:LONGEST_NAME], status))
     return tuple(components)
 
 
@@ -147,7 +146,7 @@ _component = lru_cache(maxsize=1024)(Component)
 def _component_update(payload: JSONObject, page: str | None) -> Update:
     change, component = payload["component_update"], mapping(payload.get("component"))
     change_id = identifier(change.get("id"), "component_update.id")
-    new_status = text(change.get("new_status")) or text(component.get("status"))
+    new_status = word(change.get("new_status")) or word(component.get("status"))
     if change_id is None or new_status is None:
         raise UnknownShape("component_update has no " + ("new_status" if change_id else "id"))
     updated_at = (
@@ -158,9 +157,9 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
     if updated_at is None:
         raise NotAnUpdate("component_update.created_at is missing or not a time")
 
-    component_id = text(change.get("component_id")) or text(component.get("id"))
-    name = text(component.get("name")) or f"Component {component_id or change_id}"
-    old_status = text(change.get("old_status"))
+    component_id = word(change.get("component_id")) or word(component.get("id"))
+    name = (text(component.get("name")) or f"Component {component_id or change_id}")[:LONGEST_NAME]
+    old_status = word(change.get("old_status"))
     page_id, page_name, is_named = _page(payload, component.get("page_id"), None, page)
     return Update(
         page_id=page_id,

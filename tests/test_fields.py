@@ -190,6 +190,15 @@ def test_a_text_of_200_kb_is_cut_with_a_mark_and_served_whole(shared, page, unit
     assert (found["name"], found["incident_updates"][0]["body"]) == (body, body)
 
 
+def test_what_is_no_prose_is_cut(app):
+    long = "x" * 5_000
+    component = {"id": long, "name": long, "status": long}
+    app.post(incident(status=long, impact=long, components=[component]))
+
+    (found,) = app.incidents()
+    assert {found["status"], found["impact"], *found["components"][0].values()} == {"x" * 200}
+
+
 @pytest.mark.parametrize(
     "unit", ["<", "<a ", "<a/", "<a b='", "<!--", "</", "<![CDATA[", "<!", "<?", "&#", "&a", "<b>", "<script>"]
 )
