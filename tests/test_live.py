@@ -93,7 +93,8 @@ def test_an_update_is_an_event_with_its_number_as_it_happens(running):
     before = Reader(running)
     began = time.monotonic()
     for name in ("e1", "e2"):
-        running.post(incident(name, incident_updates=[{"id": "u", "body": "<p>Sorry,\u2028 folks\n\n</p>"}]))
+        entries = [{"id": "u", "body": "<p>Sorry,\u2028 folks\n\n</p>"}]
+        running.post(incident(name, name="x" * 2_000, incident_updates=entries))
 
     first, second = before.take(2)
 
@@ -104,6 +105,7 @@ def test_an_update_is_an_event_with_its_number_as_it_happens(running):
     assert int(first["id"]) < int(second["id"])
     assert first["data"]["page"] == {"id": "p1", "name": "Fabrikam"}
     assert (first["data"]["id"], first["data"]["message"]) == ("e1", "Sorry, folks")
+    assert first["data"]["name"] == "x" * 1_000
     assert "incident_updates" not in first["data"]
     assert 3000 <= int(next(line for line in before.lines if line.startswith("retry"))[7:]) < 6000
 
