@@ -19,15 +19,18 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from monitor import command_line, listing, parts, query, settings, statuspage
-from monitor.errors import Errors
-from monitor.history import History
-from monitor.pages import Names
-from monitor.payload import JSONObject
-from monitor.printer import Printer, log_to_stderr
-from monitor.server import serve
-from monitor.update import Update, lines
-from monitor.web import LARGEST_BODY, App, Prepared, receive, require, where
+from monitor import command_line, parts, settings
+from monitor.history import query
+from monitor.history.contract import History
+from monitor.readers import incidents as listing
+from monitor.senders import statuspage
+from monitor.senders.pages import Names
+from monitor.senders.payload import JSONObject
+from monitor.server.errors import Errors
+from monitor.server.printer import Printer, log_to_stderr
+from monitor.server.requests import LARGEST_BODY, App, Prepared, receive, require, where
+from monitor.server.serve import serve
+from monitor.updates.update import Update, lines
 
 __version__ = "1.0.0"
 
@@ -165,7 +168,7 @@ def main() -> int:
     app = _app_of_the_environment()
     monitor: Monitor = app.extensions["monitor"]
     if arguments.test_notify:
-        return int(settings.part("notify").test(app))
+        return int(settings.part("outputs.notify.sending").test(app))
     if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
         log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
     try:

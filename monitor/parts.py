@@ -8,17 +8,17 @@ from flask import Flask, abort
 
 # Each part, and the address that says what is missing where the part cannot be loaded.
 PARTS = {
-    "live": "/stream",
-    "websocket": "/ws",
-    "notify": None,
-    "reconcile": None,
-    "page_list": "/pages",
-    "dialects": None,  # before metrics, which times every /webhook/
-    "metrics": "/metrics",
-    "dashboard": "/",
-    "feeds": "/feed.atom",
-    "calendar": "/maintenance.ics",
-    "aggregate": None,
+    "outputs.live.live": "/stream",
+    "outputs.live.websocket": "/ws",
+    "outputs.notify.sending": None,
+    "senders.polling.reconcile": None,
+    "readers.pages": "/pages",
+    "senders.dialects": None,  # before metrics, which times every /webhook/
+    "readers.metrics.metrics": "/metrics",
+    "readers.dashboard.dashboard": "/",
+    "readers.feeds.atom": "/feed.atom",
+    "readers.feeds.calendar": "/maintenance.ics",
+    "readers.feeds.statuspage_api": None,
 }
 
 
@@ -28,7 +28,7 @@ def attach(app: Flask) -> None:
         try:
             import_module(f"monitor.{name}").init_app(app)
         except ModuleNotFoundError as missing:
-            if address is not None and missing.name != f"monitor.{name}":
+            if address is not None and not str(missing.name).startswith("monitor."):
                 app.add_url_rule(address, f"{name} is missing", _Missing(address, missing.name))
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from flask import Config
 
-from monitor.history import History
-from monitor.memory import MemoryHistory
-from monitor.pages import KnownPage
-from monitor.pages import parse as parse_pages
-from monitor.payload import setting
+from monitor.history.contract import History
+from monitor.history.memory import MemoryHistory
+from monitor.senders.pages import KnownPage
+from monitor.senders.pages import parse as parse_pages
+from monitor.senders.payload import setting
 
 
 class BadSetting(ValueError):
@@ -45,18 +45,18 @@ def webhook_token(value: str) -> str | dict[str, str]:
 
 
 def database_url(value: str) -> str:
-    part("engine").parse(value)
+    part("history.sql.connection").parse(value)
     return value
 
 
 def notify(value: str) -> object:
     """Return the services, monitor/services.py's; raise ValueError naming the entry."""
-    return part("services").parse(value)
+    return part("outputs.notify.services").parse(value)
 
 
 def signature(value: str) -> object:
     """Return what checks signatures with this secret, monitor/signature.py's; raise ValueError without showing it."""
-    return part("signature").parse(value)
+    return part("senders.signature").parse(value)
 
 
 def days(value: str) -> int:
@@ -68,8 +68,8 @@ def days(value: str) -> int:
 def pages(value: str) -> tuple[KnownPage, ...]:
     """Return the pages; raise ValueError naming the entry, or what asking them needs."""
     known = parse_pages(value)
-    if find_spec("monitor.rounds"):
-        part("rounds")
+    if find_spec("monitor.senders.polling.poller"):
+        part("senders.polling.poller")
     return known
 
 
@@ -142,7 +142,7 @@ def history(config: Mapping[str, Any]) -> History:
             raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
         return MemoryHistory()
     try:
-        durable: History = part("database").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
+        durable: History = part("history.sql.history").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
     except ValueError as error:
         raise BadSetting(f"MONITOR_DATABASE_URL: {error}") from None
     return durable

@@ -28,7 +28,7 @@ CHROMIUM_ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-DIALECTS = sorted(path.stem for path in (ROOT / "monitor" / "dialects").glob("[!_]*.py"))
+DIALECTS = sorted(path.stem for path in (ROOT / "monitor" / "senders" / "dialects").glob("[!_]*.py"))
 
 
 def payload(name):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from monitor import payload as payloads
-from monitor import text
-from monitor.incident import document, fold
-from monitor.statuspage import read
+from monitor.senders import payload as payloads
+from monitor.senders.statuspage import read
+from monitor.updates import text
+from monitor.updates.incident import document, fold
 from tests.conftest import DIALECTS, PAYLOADS, InProcess, incident, payload
 
 NAMES = [

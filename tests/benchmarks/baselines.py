@@ -69,6 +69,6 @@ def fastapi_app():
 
 
 if __name__ == "__main__":
-    from monitor.server import serve
+    from monitor.server.serve import serve
 
     serve(bare, "127.0.0.1", int(sys.argv[1]), lambda url: None)

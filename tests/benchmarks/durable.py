@@ -19,16 +19,16 @@ from statistics import median
 
 import requests
 
-from monitor import statements
-from monitor.database import DatabaseHistory
-from monitor.query import Query
-from monitor.update import Component, IncidentUpdate, Update
+from monitor.history.query import Query
+from monitor.history.sql import write as statements
+from monitor.history.sql.history import DatabaseHistory
+from monitor.updates.update import Component, IncidentUpdate, Update
 from tests.benchmarks.__main__ import HERE, ROUNDS, keep_alive, run
 from tests.benchmarks.servers import running, wait_for
 from tests.conftest import incident
 from tests.postgresql import Server
 
-ONE_BY_ONE = "from monitor import database; database.MOST_IN_A_BATCH = 1"
+ONE_BY_ONE = "from monitor.history.sql import history as database; database.MOST_IN_A_BATCH = 1"
 
 
 def throughput(directory):

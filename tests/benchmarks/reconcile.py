@@ -86,7 +86,7 @@ def now():
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".999Z"
 
 
-AGAIN = "from monitor import reconcile; reconcile.DEFAULT_MINUTES = {seconds} / 60"
+AGAIN = "from monitor.senders.polling import reconcile; reconcile.DEFAULT_MINUTES = {seconds} / 60"
 
 
 def rounds_of_all():

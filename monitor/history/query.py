@@ -1,0 +1,111 @@
+"""What a reader asks for: the query string of `GET /incidents`, checked, and whether an incident matches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.senders import payload
+from monitor.senders.statuspage import COMPONENT_STATUSES, INCIDENT_STATUSES, MAINTENANCE_STATUSES
+from monitor.updates.incident import is_open
+from monitor.updates.update import Update
+
+IMPACTS = ("none", "minor", "major", "critical", "maintenance")
+STATUSES = ("open", *INCIDENT_STATUSES, *MAINTENANCE_STATUSES, *COMPONENT_STATUSES)
+DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 500
+
+# An incident's place in the listing: created_at in microseconds since 1970, and the order of its first sight.
+Place = tuple[int, int]
+
+
+class BadQuery(ValueError):
+    """A query string that cannot be answered; the text names the parameter and may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Incidents newest first by created_at, from below `before`; None asks for all."""
+
+    id: str | None = None
+    page: str | None = None
+    component: str | None = None
+    status: str | None = None
+    impact: str | None = None
+    since: datetime | None = None
+    limit: int = DEFAULT_LIMIT
+    before: Place | None = None
+
+    def matches(self, incident: Update) -> bool:
+        """Tell whether an incident passes the filters; a page or a component may be named or given by its id."""
+        return (
+            (self.id is None or self.id == incident.id)
+            and (self.page is None or self.page in (incident.page, incident.page_id))
+            and (self.component is None or any(self.component in (c.name, c.id) for c in incident.components))
+            and (self.impact is None or self.impact == incident.impact)
+            and (self.since is None or incident.updated_at >= self.since)
+            and (
+                self.status is None or (is_open(incident) if self.status == "open" else self.status == incident.status)
+            )
+        )
+
+
+def cursor(place: Place) -> str:
+    """Return the text that stands for a place; `read` turns it back."""
+    return f"{place[0]}-{place[1]}"
+
+
+def read(arguments: Mapping[str, list[str]]) -> Query:
+    """Return the query in a query string's parameters, given as lists; raise BadQuery naming the parameter."""
+    given = {name: _once(name, values) for name, values in arguments.items() if name != "token"}
+    if unknown := sorted(set(given) - {"id", "page", "component", "status", "impact", "since", "limit", "cursor"}):
+        raise BadQuery(f"unknown parameter {unknown[0]!a}")
+    return Query(
+        id=given.get("id"),
+        page=given.get("page"),
+        component=given.get("component"),
+        status=_one_of("status", STATUSES, given.get("status")),
+        impact=_one_of("impact", IMPACTS, given.get("impact")),
+        since=_since(given.get("since")),
+        limit=_limit(given.get("limit")),
+        before=_before(given.get("cursor")),
+    )
+
+
+def _once(name: str, values: list[str]) -> str:
+    if len(values) != 1:
+        raise BadQuery(f"parameter {name!a} is given {len(values)} times")
+    return payload.storable(values[0])
+
+
+def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
+    if value is not None and value not in words:
+        raise BadQuery(f"{name} is none of {', '.join(words)}")
+    return value
+
+
+def _since(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    since = payload.time(value.replace(" ", "+"))  # a + that the caller did not escape arrives as a space
+    if since is None:
+        raise BadQuery("since is not an ISO 8601 time such as 2025-11-03T14:32:00Z")
+    return since
+
+
+def _limit(value: str | None) -> int:
+    if value is None:
+        return DEFAULT_LIMIT
+    if not re.fullmatch("[0-9]{1,3}", value) or not 1 <= int(value) <= HIGHEST_LIMIT:
+        raise BadQuery(f"limit is not a whole number from 1 to {HIGHEST_LIMIT}")
+    return int(value)
+
+
+def _before(value: str | None) -> Place | None:
+    if value is None:
+        return None
+    match = re.fullmatch("([0-9]{1,17})-([0-9]{1,17})", value)
+    if match is None:
+        raise BadQuery("cursor is not one that an answer gave as next_cursor")
+    return int(match[1]), int(match[2])

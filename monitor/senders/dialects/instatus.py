@@ -1,0 +1,76 @@
+"""Instatus' webhooks -> Update.
+
+https://instatus.com/help/webhooks
+Incidents, maintenances and component updates, statuses in one word and capitals. A component update has no id.
+A maintenance has its `duration` in minutes; a start is not documented for webhooks: it is `start`, as in Instatus'
+API (https://instatus.com/help/api/maintenances), or else when its update INPROGRESS was made; without either the
+window is unknown.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from monitor.senders import statuspage
+from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, records, text, time
+from monitor.senders.translate import component_update, impact, required, word
+from monitor.updates.update import Update
+
+INDICATORS = ("UP", "HASISSUES", "UNDERMAINTENANCE")  # page.status_indicator; Statuspage's are in lower case
+WORDS = {
+    "notstartedyet": "scheduled",
+    "inprogress": "in_progress",
+    "degradedperformance": "degraded_performance",
+    "minoroutage": "partial_outage",  # Statuspage has none that is smaller
+    "partialoutage": "partial_outage",
+    "majoroutage": "major_outage",
+    "undermaintenance": "under_maintenance",
+}
+LONGEST_DURATION = 60 * 24 * 366  # minutes
+
+
+def recognises(payload: JSONObject) -> bool:
+    page = payload.get("page")
+    return isinstance(page, dict) and page.get("status_indicator") in INDICATORS
+
+
+def read(payload: JSONObject, page: str | None = None) -> Update:
+    """Return the update in a webhook's payload; raise NotAnUpdate or UnknownShape, as statuspage.read does."""
+    for kind in ("incident", "maintenance"):
+        if payload.get(kind) is not None:
+            return statuspage.read(payload | {"incident": _incident(payload[kind], kind)}, page)
+    if isinstance(payload.get("component_update"), dict):
+        return statuspage.read(component_update(payload, WORDS), page)
+    raise UnknownShape("neither incident nor maintenance nor component_update is in the payload")
+
+
+def _incident(given: object, kind: str) -> JSONObject:
+    if not isinstance(given, dict):
+        raise NotAnUpdate(f"{kind} is not an object")
+    required(given.get("id"), f"{kind}.id")
+    entries = [entry | {"status": word(entry.get("status"), WORDS)} for entry in records(given.get(f"{kind}_updates"))]
+    incident = given | {
+        "status": word(given.get("status"), WORDS),
+        "impact": impact(given.get("impact"), WORDS),
+        "shortlink": given.get("url"),
+        "components": [
+            component | {"status": word(component.get("status"), WORDS)}
+            for component in records(given.get("components"))
+        ],
+        "incident_updates": entries,
+    }
+    return incident if kind == "incident" else incident | {"impact": "maintenance"} | _window(given, entries)
+
+
+def _window(maintenance: JSONObject, entries: list[JSONObject]) -> JSONObject:
+    began = [at for entry in entries if entry["status"] == "in_progress" and (at := time(entry.get("created_at")))]
+    start = time(maintenance.get("start")) or min(began, default=None)
+    return {
+        "scheduled_for": start and start.isoformat(),
+        "scheduled_until": start and _end(start, text(maintenance.get("duration")) or ""),
+    }
+
+
+def _end(start: datetime, duration: str) -> str | None:
+    minutes = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 7 else 0
+    return (start + timedelta(minutes=minutes)).isoformat() if 0 < minutes <= LONGEST_DURATION else None

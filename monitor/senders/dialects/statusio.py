@@ -1,0 +1,70 @@
+"""Status.io's webhooks -> Update.
+
+https://kb.status.io/notifications/webhook/
+One flat object a message: of an incident with `current_state`, of a maintenance with a window and no state, whose
+status is then that of its window. `current_status` is the worst of what is affected, and stands for its impact.
+The page shows one value of each and lists no others; the rest of STATUSES are the words of Status.io's own pages.
+`containers` (regions) are not read: which of them belongs to which component is told by ids only.
+"""
+
+from __future__ import annotations
+
+from monitor.senders import statuspage
+from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, records, text, time
+from monitor.senders.translate import impact, required, stage, word
+from monitor.updates.update import Update
+
+STATUSES = {
+    "planned_maintenance": "under_maintenance",
+    "partial_service_disruption": "partial_outage",
+    "service_disruption": "major_outage",
+    "security_event": "major_outage",  # Statuspage has no word for it
+}
+
+
+def recognises(payload: JSONObject) -> bool:
+    return "status_page_url" in payload and "current_status" in payload
+
+
+def read(payload: JSONObject, page: str | None = None) -> Update:
+    """Return the update in a webhook's payload; raise NotAnUpdate or UnknownShape, as statuspage.read does."""
+    if "current_status" not in payload:
+        raise UnknownShape("current_status is not in the payload")
+    required(payload.get("id"), "id")
+    at, start = time(payload.get("datetime")), time(payload.get("datetime_start"))
+    if at is None and start is None:
+        raise NotAnUpdate("datetime is missing or not a time")
+
+    status = word(payload.get("current_state"), {})
+    is_maintenance = "maintenance_url" in payload or "datetime_end" in payload
+    if is_maintenance:
+        status = status or stage(at, start, time(payload.get("datetime_end")))
+    # What is only planned has no effect on a component yet.
+    affected = None if status == "scheduled" else word(payload.get("current_status"), STATUSES)
+    address = payload.get("status_page_url")
+    incident = {
+        "id": payload.get("id"),
+        "page_id": address,
+        "name": payload.get("title"),
+        "status": status,
+        "impact": "maintenance" if is_maintenance else impact(payload.get("current_status"), STATUSES),
+        "created_at": payload.get("datetime_start"),
+        "updated_at": payload.get("datetime"),
+        "resolved_at": payload.get("datetime_resolve"),
+        "scheduled_for": payload.get("datetime_start") if is_maintenance else None,
+        "scheduled_until": payload.get("datetime_end"),
+        "shortlink": text(payload.get("incident_url")) or payload.get("maintenance_url"),
+        "components": [
+            {"id": component.get("_id"), "name": component.get("name"), "status": affected}
+            for component in records(payload.get("components"))
+        ],
+        "incident_updates": [
+            {
+                "id": payload.get("message_id"),
+                "status": status,
+                "body": payload.get("details"),
+                "created_at": payload.get("datetime"),
+            }
+        ],
+    }
+    return statuspage.read({"page": {"url": address}, "incident": incident}, page)

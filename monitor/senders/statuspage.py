@@ -1,0 +1,211 @@
+"""Statuspage webhook JSON -> Update.
+
+Incidents, scheduled maintenances (an incident with impact "maintenance"), postmortems (an incident whose
+status says so) and component updates, as documented and as really sent:
+https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from html import escape
+
+from monitor.senders.payload import (
+    LONGEST_ID,
+    JSONObject,
+    NotAnUpdate,
+    UnknownShape,
+    identifier,
+    mapping,
+    records,
+    storable,
+    text,
+    time,
+    word,
+)
+from monitor.updates.update import Component, IncidentUpdate, Update, headline, in_words, said_at
+
+# Stands in affected_components as if it were one (status.datadoghq.com).
+NO_COMPONENT = "No components were affected by this update."
+
+# Hosts in shortlinks and unsubscribe addresses that belong to a status page's maker, not to one page.
+SHARED_HOSTS = frozenset(
+    "stspg.io statuspage.io www.statuspage.io manage.statuspage.io dashboard.instatus.com instatus.com "
+    "status.io app.status.io app.incident.io".split()
+)
+
+LONGEST_ADDRESS = 300  # of which a host is read
+LONGEST_NAME, LONGEST_LINK = 200, 2000  # names of pages and components, and links, are kept for long
+_host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
+
+INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
+MAINTENANCE_STATUSES = ("scheduled", "in_progress", "verifying", "completed")
+COMPONENT_STATUSES = ("operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance")
+
+
+def read(payload: JSONObject, page: str | None = None) -> Update:
+    """Return the update in a webhook's payload; `page`, from the subscribed URL, names the page over all else.
+
+    Raise NotAnUpdate where an incident has no id or no usable time, UnknownShape where there is nothing known.
+    """
+    if payload.get("incident") is not None:
+        return _incident(payload, page)
+    if isinstance(payload.get("component_update"), dict):
+        return _component_update(payload, page)
+    raise UnknownShape("neither incident nor component_update is in the payload")
+
+
+def _incident(payload: JSONObject, page: str | None) -> Update:
+    incident = payload["incident"]
+    if not isinstance(incident, dict):
+        raise NotAnUpdate("incident is not an object")
+    incident_id = identifier(incident.get("id"), "incident.id")
+    if incident_id is None:
+        raise NotAnUpdate("incident.id is missing or not a text")
+
+    created_at, meta = time(incident.get("created_at")), mapping(payload.get("meta"))
+    entries = records(incident.get("incident_updates"))
+    incident_updates = tuple([_incident_update(entry) for entry in entries])
+    newest = (
+        max(range(len(entries)), key=lambda i: said_at(incident_updates[i]), default=None) if len(entries) != 1 else 0
+    )
+    newest_entry = None if newest is None else incident_updates[newest]
+    # created_at comes last: it is the same in every update of an incident, which would then look like one.
+    updated_at = (
+        time(incident.get("updated_at"))
+        or (newest_entry and newest_entry.time)
+        or time(meta.get("generated_at"))
+        or created_at
+    )
+    if updated_at is None:
+        raise NotAnUpdate("incident.updated_at is missing or not a time")
+
+    name = text(incident.get("name")) or f"Incident {incident_id}"
+    status = word(incident.get("status"))
+    page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
+    components = _components(incident.get("components"))
+    if not components and newest is not None:
+        components = _components(entries[newest].get("affected_components"))
+    return Update(
+        page_id=page_id,
+        page=page_name,
+        id=incident_id,
+        updated_at=updated_at,
+        name=name,
+        message=_message(incident, name, status, newest_entry),
+        status=status,
+        impact=word(incident.get("impact")),
+        created_at=created_at or updated_at,
+        resolved_at=time(incident.get("resolved_at")),
+        scheduled_for=time(incident.get("scheduled_for")),
+        scheduled_until=time(incident.get("scheduled_until")),
+        shortlink=_link(incident.get("shortlink")),
+        postmortem_body=text(incident.get("postmortem_body")),
+        components=components,
+        incident_updates=incident_updates,
+        unsubscribe=_link(meta.get("unsubscribe")),
+        is_named=is_named,
+    )
+
+
+def _incident_update(entry: JSONObject) -> IncidentUpdate:
+    return IncidentUpdate(
+        id=text(entry.get("id")),
+        status=word(entry.get("status")),
+        body=text(entry.get("body")),
+        created_at=time(entry.get("created_at")),
+        updated_at=time(entry.get("updated_at")),
+        display_at=time(entry.get("display_at")),
+    )
+
+
+def _message(incident: JSONObject, name: str, status: str | None, newest: IncidentUpdate | None) -> str:
+    if newest and newest.body and (status != "postmortem" or newest.status == "postmortem"):
+        return newest.body
+    postmortem = text(incident.get("postmortem_body")) if status == "postmortem" else None
+    return postmortem or (newest and newest.body) or escape(headline(status, name), quote=False)
+
+
+def _components(value: object) -> tuple[Component, ...]:
+    components = []
+    for record in records(value):
+        name = text(record.get("name"))
+        if name and name != NO_COMPONENT:
+            # affected_components calls the id `code` and the status `new_status`
+            component_id = word(record.get("id")) or word(record.get("code"))
+            status = word(record.get("status")) or word(record.get("new_status"))
+            components.append(_component(component_id, name[:LONGEST_NAME], status))
+    return tuple(components)
+
+
+# The same few stand in thousands of updates, which are kept: one of each is quicker to make, to keep and to forget.
+_component = lru_cache(maxsize=1024)(Component)
+
+
+def _component_update(payload: JSONObject, page: str | None) -> Update:
+    change, component = payload["component_update"], mapping(payload.get("component"))
+    change_id = identifier(change.get("id"), "component_update.id")
+    new_status = word(change.get("new_status")) or word(component.get("status"))
+    if change_id is None or new_status is None:
+        raise UnknownShape("component_update has no " + ("new_status" if change_id else "id"))
+    updated_at = (
+        time(change.get("created_at"))
+        or time(component.get("updated_at"))
+        or time(mapping(payload.get("meta")).get("generated_at"))
+    )
+    if updated_at is None:
+        raise NotAnUpdate("component_update.created_at is missing or not a time")
+
+    component_id = word(change.get("component_id")) or word(component.get("id"))
+    name = (text(component.get("name")) or f"Component {component_id or change_id}")[:LONGEST_NAME]
+    old_status = word(change.get("old_status"))
+    page_id, page_name, is_named = _page(payload, component.get("page_id"), None, page)
+    return Update(
+        page_id=page_id,
+        page=page_name,
+        id=change_id,
+        updated_at=updated_at,
+        name=name,
+        message=in_words(new_status) + (f" (was {in_words(old_status)})" if old_status else ""),
+        status=new_status,
+        created_at=updated_at,
+        components=(Component(component_id, name, new_status),),
+        is_component_update=True,
+        old_status=old_status,
+        unsubscribe=_link(mapping(payload.get("meta")).get("unsubscribe")),
+        is_named=is_named,
+    )
+
+
+def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | None) -> tuple[str, str, bool]:
+    """Return what tells the page apart, its name, and whether somebody gave that: real payloads give an id only."""
+    page = mapping(payload.get("page"))
+    told_apart_by = word(page.get("id")) or word(page_id)
+    given = text(named and storable(named)) or text(page.get("name"))
+    name = (
+        given
+        or _own_host(page.get("url"))
+        or _own_host(shortlink)
+        or _own_host(mapping(payload.get("meta")).get("unsubscribe"))
+        or told_apart_by
+        or "Unknown page"
+    )
+    return (told_apart_by or name)[:LONGEST_ID], name[:LONGEST_NAME], given is not None
+
+
+@lru_cache(maxsize=1024)
+def _host_of(address: str) -> str | None:
+    match = _host.match(address)
+    host = match[1].lower() if match else None
+    return host if host not in SHARED_HOSTS else None
+
+
+def _own_host(address: object) -> str | None:
+    return _host_of(address[:LONGEST_ADDRESS]) if isinstance(address, str) else None
+
+
+def _link(address: object) -> str | None:
+    """Return an address that a page may show as a link: http or https, so never `javascript:`, and of some length."""
+    link = text(address)
+    return link if link and len(link) <= LONGEST_LINK and link.lower().startswith(("https://", "http://")) else None

@@ -1,0 +1,452 @@
+"""A history in SQL survives kills, faults and company: through HTTP, on real SQLite files and a real PostgreSQL."""
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import requests
+from sqlalchemy import create_engine
+
+from monitor.history.query import Query
+from monitor.history.sql import connection as engine_module
+from monitor.history.sql.history import DatabaseHistory
+from tests.conftest import ROOT, environment, incident, payload, until
+from tests.history.test_history import START, update
+
+QUICK = (
+    "from monitor.history.sql import connection, history; "
+    "history.SECONDS_FOR_A_STATEMENT = connection.SECONDS_FOR_A_STATEMENT = 1"
+)
+
+
+def healthy(monitor):
+    return monitor.get("/health").json()["status"] == "ok"
+
+
+def test_what_was_seen_survives_a_kill(start, url):
+    first = start(environment=environment(url))
+    assert first.post(payload("incident-created")).json() == {"status": "accepted"}
+    before = first.incidents()
+    first.stop(signal.SIGKILL)
+
+    second = start(environment=environment(url))
+
+    assert second.incidents() == before
+    assert second.post(payload("incident-created")).json() == {"status": "duplicate"}
+    assert second.printed() == ""
+
+
+@pytest.mark.parametrize("when", [9, 17, 26])
+def test_a_kill_in_the_middle_of_a_commit_loses_no_acknowledged_update(start, sqlite_url, when):
+    fatal = strace(f"fdatasync:signal=KILL:when={when}")
+    monitor = start(environment=environment(sqlite_url), command_before=fatal)
+    acknowledged = []
+    with suppress(requests.ConnectionError):
+        for number in range(200):
+            assert monitor.post(incident(f"i{number}")).status_code == 200
+            acknowledged.append(f"i{number}")
+    assert monitor.process.wait(10) == -signal.SIGKILL
+
+    again = start(environment=environment(sqlite_url))
+
+    assert acknowledged
+    assert {found["id"] for found in again.incidents("?limit=500")} >= set(acknowledged)
+    assert {again.post(incident(i)).json()["status"] for i in acknowledged} == {"duplicate"}
+    assert again.printed() == ""
+
+
+def strace(fault):
+    """Run the monitor under strace and make a system call of its writing thread fail."""
+    assert shutil.which("strace"), "this test needs strace: apt-get install strace"
+    call = fault.split(":")[0]
+    return ["strace", "-D", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={fault}"]
+
+
+def test_a_full_disk_is_answered_503_and_mended_without_a_restart(start, sqlite_url):
+    full = strace("pwrite64:error=ENOSPC:when=60..66")
+    quick = "from monitor.history.sql import history as database; database.SECONDS_BETWEEN_PROBES = 0.1"
+    monitor = start(environment=environment(sqlite_url), preamble=quick, command_before=full)
+
+    answers = []
+    for number in range(200):
+        answers.append(monitor.post(incident(f"i{number}")))
+        if answers[-1].status_code != 200:
+            break
+    assert answers[-1].status_code == 503
+    assert answers[-1].headers["Retry-After"] == "5"
+    assert "full" in answers[-1].json()["error"]
+    assert monitor.get("/ready").status_code == 503
+    assert monitor.get("/health").json()["problems"]["history"]
+
+    until(lambda: monitor.post(incident("later")).status_code == 200, 30)
+    assert {found["id"] for found in monitor.incidents("?limit=500")} >= {f"i{n}" for n in range(len(answers) - 1)}
+    assert monitor.log().count("senders are told to send again") == monitor.log().count("recovered")
+
+
+def test_a_locked_database_is_answered_503_and_mended_without_a_restart(start, sqlite_url, file):
+    monitor = start(environment=environment(sqlite_url), preamble=QUICK)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    began = time.monotonic()
+    refused = [monitor.post(incident()) for _ in range(3)]
+    assert {answer.status_code for answer in refused} == {503}
+    assert time.monotonic() - began < 10
+    assert monitor.get("/health").json()["problems"] == {"history": "database is locked"}
+
+    other.execute("ROLLBACK")
+    until(lambda: healthy(monitor))
+    assert monitor.post(incident()).json() == {"status": "accepted"}
+    assert monitor.log().count("ERROR") == 1
+
+
+def test_health_is_quick_while_a_commit_waits(start, sqlite_url, file):
+    monitor = start(environment=environment(sqlite_url))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    posted = threading.Thread(target=monitor.post, args=[incident()])
+    posted.start()
+    time.sleep(0.2)
+
+    began = time.monotonic()
+    assert monitor.get("/health").status_code == 200
+
+    assert time.monotonic() - began < 0.5
+    other.execute("ROLLBACK")
+    posted.join()
+    assert monitor.printed(1).count("Product:") == 1
+
+
+def test_a_read_only_file_is_degraded_and_not_the_end(start, sqlite_url, file):
+    start(environment=environment(sqlite_url)).stop()
+
+    monitor = start(environment=environment(f"sqlite:///file:{file}?mode=ro&uri=true"))
+
+    assert monitor.post(incident()).status_code == 503
+    assert "readonly" in monitor.get("/health").json()["problems"]["history"]
+    assert monitor.get("/incidents").json()["incidents"] == []
+
+
+def test_an_unreachable_database_at_the_start_is_a_fault_and_not_the_end(start, postgresql):
+    url = postgresql.new_database("monitor_late")
+    postgresql.stop()
+    try:
+        monitor = start(environment=environment(url))
+        assert monitor.post(incident()).status_code == 503
+        assert monitor.get("/health").status_code == 200
+        assert monitor.get("/ready").status_code == 503
+        assert monitor.get("/incidents").status_code == 503
+    finally:
+        postgresql.start()
+
+    until(lambda: monitor.get("/ready").status_code == 200)
+    assert monitor.post(incident()).json() == {"status": "accepted"}
+    assert "s3cret" not in monitor.log()
+
+
+UNFORESEEN = """
+from monitor.history.sql import write as statements
+record = statements.record
+def fail(connection, number, updates, services):
+    outcomes = record(connection, number, updates, services)
+    if any(update.id == "bad" for update in updates):
+        raise RuntimeError("nobody \\x1b[2J foresaw this")
+    return outcomes
+statements.record = fail
+"""
+
+
+def test_a_fault_that_nobody_foresaw_refuses_what_met_it_and_not_what_comes_later(start, url):
+    monitor = start(environment=environment(url), preamble=UNFORESEEN)
+
+    for _ in range(2):
+        assert monitor.post(incident("bad")).status_code == 503
+        until(lambda: monitor.post(incident("good")).status_code == 200)
+
+    assert [found["id"] for found in monitor.incidents()] == ["good"]
+    assert monitor.printed(1).count("Product:") == 1
+    assert "RuntimeError: nobody" in monitor.log()
+    assert "Traceback" not in monitor.log()
+    assert "\x1b" not in monitor.log()
+
+
+def test_a_filter_that_no_store_takes_finds_nothing(start, url):
+    monitor = start(environment=environment(url))
+    monitor.post(incident("i\x00"))
+
+    for name in ("id", "page", "component"):
+        answer = monitor.get("/incidents", params={name: "a\x00"})
+        assert (answer.status_code, answer.json()["incidents"]) == (200, [])
+    assert len(monitor.get("/incidents", params={"id": "i\x00"}).json()["incidents"]) == 1  # as it was stored
+
+
+def test_a_connection_dropped_mid_way_loses_and_doubles_nothing(start, postgresql):
+    url = postgresql.new_database("monitor_dropped")
+    monitor = start(environment=environment(url))
+    stop = threading.Event()
+
+    def cut():
+        while not stop.wait(0.3):
+            with psycopg.connect(postgresql.url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_dropped'"
+                )
+
+    def post_until_acknowledged(number):
+        until(lambda: monitor.post(incident(f"i{number}")).status_code == 200, 30)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    with ThreadPoolExecutor(8) as senders:
+        list(senders.map(post_until_acknowledged, range(300)))
+    stop.set()
+    cutter.join()
+    until(lambda: healthy(monitor))
+
+    assert len(monitor.incidents("?limit=500")) == 300
+    assert monitor.printed(300).count("Product:") == 300
+
+
+def test_a_reader_does_not_notice_that_its_connection_was_dropped(start, postgresql):
+    monitor = start(environment=environment(postgresql.new_database("monitor_read")))
+    monitor.post(incident())
+    monitor.incidents()
+
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_read'")
+
+    assert [found["id"] for found in monitor.incidents()] == ["i1"]
+
+
+def test_two_servers_on_one_postgresql_print_each_update_once(start, postgresql):
+    url = postgresql.new_database("monitor_shared")
+    monitors = [start(environment=environment(url)) for _ in range(2)]
+    posts = [(monitor, incident(f"i{number}")) for number in range(300) for monitor in monitors]
+
+    with ThreadPoolExecutor(16) as senders:
+        answers = [answer.json()["status"] for answer in senders.map(lambda post: post[0].post(post[1]), posts)]
+
+    assert (answers.count("accepted"), answers.count("duplicate")) == (300, 300)
+    printed = [monitor.printed().count("Product:") for monitor in monitors]
+    assert sum(printed) == 300
+    assert all(len(monitor.incidents("?limit=500")) == 300 for monitor in monitors)
+
+
+def test_two_servers_fold_the_updates_of_one_incident_into_one(start, postgresql):
+    url = postgresql.new_database("monitor_folded")
+    monitors = [start(environment=environment(url)) for _ in range(2)]
+    entries = [{"id": f"u{n}", "body": f"step {n}", "created_at": f"2026-06-01T08:{n:02}:00Z"} for n in range(40)]
+    posts = [
+        (monitors[n % 2], incident("one", updated_at=f"2026-06-01T08:{n:02}:00Z", incident_updates=[entries[n]]))
+        for n in range(40)
+    ]
+
+    with ThreadPoolExecutor(8) as senders:
+        list(senders.map(lambda post: post[0].post(post[1]), posts))
+
+    (found,) = monitors[0].incidents()
+    assert [entry["body"] for entry in found["incident_updates"]] == [f"step {n}" for n in reversed(range(40))]
+    assert found["updated_at"] == "2026-06-01T08:39:00.000Z"
+
+
+def test_gunicorn_with_two_workers_prints_each_update_once(postgresql, tmp_path):
+    url = postgresql.new_database("monitor_gunicorn")
+    socket = tmp_path / "socket"
+    command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "2", "--bind", f"unix:{socket}"]
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [*command, "event_monitor:app"], cwd=ROOT, env=os.environ | environment(url), stdout=out, stderr=err
+        )
+    try:
+        until(lambda: "Booting worker" in (tmp_path / "err").read_text() and socket.exists(), 15)
+        curl = ["curl", "-s", "--unix-socket", socket, "http://monitor/webhook/statuspage", "-d"]
+        body = (ROOT / "tests" / "payloads" / "minimal.json").read_text()
+        for _ in range(12):
+            subprocess.run([*curl, body, "-H", "Content-Type: application/json"], check=True, capture_output=True)
+        assert until((tmp_path / "out").read_text).count("Product:") == 1
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_line(start, sqlite_url, file):
+    start(environment=environment(sqlite_url)).stop()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE event_monitor_schema SET version = 99")
+
+    refused = run(MONITOR_DATABASE_URL=sqlite_url)
+
+    assert refused.returncode == 2
+    assert re.fullmatch("event_monitor: MONITOR_DATABASE_URL: .*version 99.*\n", refused.stderr)
+
+
+def test_a_database_of_an_older_version_is_carried_forward(url):
+    history = DatabaseHistory(url)
+    history.add(update())
+    history.add(update(1, status="resolved"))
+    pages, spans = history.pages(), history.spans(START)
+    history.close()
+    to_version_1 = """DROP TABLE pages; DROP TABLE arrivals; DROP TABLE outbox; DROP INDEX incidents_ended;
+        CREATE TABLE incident_components AS SELECT * FROM components; DROP TABLE components;
+        ALTER TABLE incidents DROP COLUMN began_at; ALTER TABLE incidents DROP COLUMN ended_at;
+        UPDATE event_monitor_schema SET version = 1"""
+    engine = create_engine(engine_module.parse(url))
+    with engine.begin() as connection:
+        for statement in to_version_1.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+    newer = DatabaseHistory(url)
+
+    assert newer.add(update()) is False
+    assert newer.spans(START) == spans
+    assert [found.state.id for found in newer.incidents(Query(component="Sign-in"))] == ["i1", "i0"]
+    assert [(page.id, page.name, page.updates) for page in newer.pages()] == [
+        (page.id, page.name, page.updates) for page in pages
+    ]
+    assert newer.add(update(2))
+    assert [arrival.update.id for arrival in newer.arrivals(0, 9)] == ["i2"]
+    newer.close()
+
+
+def test_a_step_forward_that_fails_changes_nothing(start, sqlite_url, file):
+    start(environment=environment(sqlite_url)).stop()
+
+    steps = "('ALTER TABLE incidents ADD COLUMN note TEXT', 'ALTER TABLE nowhere ADD COLUMN note TEXT')"
+    newer = f"from monitor.history.sql import tables as schema; schema.VERSION, schema.MIGRATIONS = 4, {{3: {steps}}}"
+    monitor = start(environment=environment(sqlite_url), preamble=newer)
+
+    assert monitor.get("/ready").status_code == 503
+    assert query(file, "SELECT version FROM event_monitor_schema") == [(3,)]
+    assert "note" not in str(query(file, "SELECT sql FROM sqlite_master"))
+
+
+def query(file, sql):
+    with sqlite3.connect(file) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def deploy_commands(heading):
+    """Return the shell commands under a heading of DEPLOY.md."""
+    section = (ROOT / "DEPLOY.md").read_text().split(f"\n### {heading}\n")[1]
+    return re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
+
+
+def test_the_documented_backup_of_sqlite_restores(start, sqlite_url, file):
+    monitor = start(environment=environment(sqlite_url))
+    monitor.post(payload("incident-created"))
+    before = monitor.incidents()
+    backup, restore = deploy_commands("Back up and restore SQLite").strip().splitlines()
+
+    subprocess.run(backup, shell=True, cwd=file.parent, check=True)
+    monitor.stop(signal.SIGKILL)
+    file.write_bytes(b"a broken disk")
+    subprocess.run(restore, shell=True, cwd=file.parent, check=True)
+
+    assert start(environment=environment(sqlite_url)).incidents() == before
+
+
+def test_the_documented_backup_of_postgresql_restores(start, postgresql, tmp_path):
+    url = postgresql.new_database("monitor_backup")
+    monitor = start(environment=environment(url))
+    monitor.post(payload("incident-created"))
+    before = monitor.incidents()
+    backup, restore = deploy_commands("Back up and restore PostgreSQL").strip().splitlines()
+    settings = os.environ | environment(url) | {"PATH": f"{postgresql.programs}:{os.environ['PATH']}"}
+
+    subprocess.run(backup, shell=True, cwd=tmp_path, env=settings, check=True)
+    monitor.post(payload("component-update"))
+    monitor.stop()
+    subprocess.run(restore, shell=True, cwd=tmp_path, env=settings, check=True)
+
+    assert start(environment=environment(url)).incidents() == before
+
+
+def run(**settings):
+    command = [sys.executable, "event_monitor.py", "--port", "0"]
+    settings = os.environ | settings
+    return subprocess.run(command, check=False, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"MONITOR_DATABASE_URL": "mysql://u:s3cret@h/d"}, "names neither a SQLite file"),
+        ({"MONITOR_DATABASE_URL": "s3cret"}, "is not a database URL"),
+        ({"MONITOR_DATABASE_URL": "sqlite://"}, "names neither a SQLite file"),
+        ({"DATABASE_URL": "mysql://u:s3cret@h/d"}, "names neither a SQLite file"),
+        ({"MONITOR_DATABASE_URL": "sqlite:////no/such/folder/m.db"}, "folder"),
+        ({"MONITOR_KEEP_DAYS": "30"}, "needs MONITOR_DATABASE_URL"),
+        ({"MONITOR_DATABASE_URL": "sqlite:///m.db", "MONITOR_KEEP_DAYS": "soon"}, "whole number of days"),
+    ],
+)
+def test_a_wrong_database_setting_stops_the_start_with_one_line(settings, reason):
+    refused = run(**settings)
+
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert reason in refused.stderr
+    assert "s3cret" not in refused.stderr
+
+
+def test_database_url_as_hosts_set_it_serves_too(start, sqlite_url, file):
+    start(environment={"DATABASE_URL": sqlite_url})
+
+    assert file.exists()
+
+
+def test_postgres_as_hosts_spell_it_serves_too(start, postgresql):
+    url = postgresql.new_database("monitor_spelled").replace("postgresql://", "postgres://")
+
+    assert start(environment=environment(url)).post(incident()).json() == {"status": "accepted"}
+
+
+def test_old_incidents_and_their_keys_are_forgotten_after_the_days_to_keep(start, url):
+    monitor = start(environment=environment(url))
+    for day in range(1, 10):
+        monitor.post(incident(f"i{day}", updated_at=f"2026-06-0{day}T08:00:00Z"))
+    monitor.stop()
+
+    pruned = start(environment=environment(url, MONITOR_KEEP_DAYS="4"))
+
+    until(lambda: len(pruned.incidents()) == 5)
+    assert [found["id"] for found in pruned.incidents()] == ["i9", "i8", "i7", "i6", "i5"]
+    assert pruned.get("/feed.atom").text.count("<entry>") == 5
+    assert pruned.post(incident("i1", updated_at="2026-06-01T08:00:00Z")).json() == {"status": "accepted"}
+    assert pruned.post(incident("i9", updated_at="2026-06-09T08:00:00Z")).json() == {"status": "duplicate"}
+
+
+def test_a_page_of_which_nothing_came_in_the_days_to_keep_is_forgotten(start, sqlite_url):
+    now = datetime.now(UTC)
+    monitor = start(environment=environment(sqlite_url), command_before=["faketime", "-f", "-30d"])
+    monitor.post(incident(updated_at=(now - timedelta(days=30)).isoformat()))
+    monitor.post(incident(page={"id": "p2", "name": "Adatum"}, updated_at=now.isoformat()))
+    monitor.stop()
+
+    pruned = start(environment=environment(sqlite_url, MONITOR_KEEP_DAYS="4"))
+
+    until(lambda: [page["name"] for page in pruned.get("/pages").json()["pages"]] == ["Adatum"])
+
+
+def test_a_clock_that_jumps_200_years_ahead_forgets_nothing(start, sqlite_url):
+    assert shutil.which("faketime"), "this test needs faketime: apt-get install faketime"
+    monitor = start(environment=environment(sqlite_url))
+    monitor.post(incident())
+    monitor.stop()
+
+    ahead = ["faketime", "-f", "+200y"]
+    later = start(environment=environment(sqlite_url, MONITOR_KEEP_DAYS="30"), command_before=ahead)
+    time.sleep(0.3)
+
+    assert [found["id"] for found in later.incidents()] == ["i1"]

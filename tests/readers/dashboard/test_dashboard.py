@@ -1,0 +1,343 @@
+"""The dashboard over HTTP: what is on the page, for whom, how large and how safe. A browser opens it elsewhere."""
+
+import gzip
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from urllib.parse import parse_qs
+
+import pytest
+
+from monitor.readers.dashboard.story import IMPACTS
+from tests.conftest import ROOT, InProcess, incident
+
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}\u202e\x1b[31m\u200b&lt;b&gt;"
+
+
+def ago(**units):
+    return (datetime.now(UTC) - timedelta(**units)).isoformat()
+
+
+def running(incident_id="i1", **fields):
+    return incident(incident_id, **({"created_at": ago(hours=2, seconds=30), "updated_at": ago(minutes=5)} | fields))
+
+
+def ended(incident_id="i1", **fields):
+    return running(incident_id, status="resolved", resolved_at=ago(minutes=30), **fields)
+
+
+def maintenance(incident_id="m1", **fields):
+    return running(incident_id, impact="maintenance", **({"status": "scheduled", "name": "New disks"} | fields))
+
+
+def component(status, at, change="c1"):
+    change = {"id": change, "component_id": "c1", "created_at": at, "new_status": status, "old_status": "operational"}
+    return {"page": {"id": "p1", "name": "Fabrikam"}, "component": {"id": "c1", "name": "Sign-in"}} | {
+        "component_update": change
+    }
+
+
+class Reader(HTMLParser):
+    """A page's text by the id of the heading of its sections, without tooltips; its links; its elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sections, self.links, self.elements = {None: ""}, [], []
+        self._section, self._is_tooltip = None, False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.elements.append((tag, given))
+        self._is_tooltip = tag == "title"
+        if tag == "section":
+            self._section = given["aria-labelledby"]
+            self.sections[self._section] = ""
+        if tag == "a":
+            self.links.append(given["href"])
+
+    def handle_data(self, text):
+        self.sections[self._section] += "" if self._is_tooltip else text
+
+    def handle_endtag(self, tag):
+        self._is_tooltip = False
+
+    def __getitem__(self, section):
+        return " ".join(self.sections[section].split())
+
+
+def page(app, query=""):
+    answer = app.get(f"/{query}")
+    assert answer.status_code == 200, answer.text
+    return Reader(answer.text)
+
+
+def test_what_is_broken_stands_first_with_since_when_and_what_was_last_said(app):
+    app.post(running("worse", impact="critical", name="All is down"))
+    app.post(running("old", impact="minor"))
+    app.post(ended("over", name="It was slow"))
+
+    shown = page(app)
+
+    assert shown["broken"].startswith("Broken now: 2 on 1 page Critical Fabrikam All is down for 2 h since")
+    assert "Investigating Some people cannot sign in" in shown["broken"]
+    assert shown["broken"].index("Critical") < shown["broken"].index("Minor")
+    assert "It was slow" not in shown["broken"]
+    assert "Minor Fabrikam It was slow took 1 h 30 min" in shown["ended"]
+
+
+def test_a_page_has_a_tile_with_the_word_of_its_worst_open_incident(app):
+    app.post(running("a", impact="minor"))
+    app.post(running("b", impact="major"))
+    app.post(ended("c", page={"id": "p2", "name": "Contoso"}))
+
+    assert re.fullmatch(
+        r"Pages Fabrikam Major 2 incidents 90 days: \d major Contoso Operational 90 days: \d minor", page(app)["pages"]
+    )
+
+
+def test_maintenance_is_announced_and_is_nothing_broken(app):
+    app.post(maintenance(scheduled_for=ago(hours=-26, seconds=-30), scheduled_until=ago(hours=-28)))
+    app.post(maintenance("m2", status="in_progress", scheduled_for=ago(minutes=20), name="New cables"))
+
+    shown = page(app)
+
+    assert shown["broken"] == "Nothing is broken"
+    assert "Fabrikam Maintenance" in shown["pages"]
+    assert re.search("New cables for 20 min .* New disks in 1 day 2 h", shown["maintenance"])
+
+
+def test_a_component_is_broken_from_its_own_word_to_its_own_word(app):
+    app.post(component("major_outage", ago(minutes=10)))
+    down = page(app)
+    app.post(component("operational", ago(minutes=5), "c2"))
+
+    assert "Critical Fabrikam Sign-in for 10 min" in down["broken"]
+    assert "Fabrikam Critical" in down["pages"]
+    assert page(app)["broken"] == "Nothing is broken"
+
+
+def test_a_component_stands_beside_no_open_incident_that_names_it_and_ends_with_it(app):
+    app.post(component("major_outage", ago(minutes=10)))
+    app.post(running())
+    both = page(app)
+    app.post(ended(updated_at=ago(minutes=1), components=[{"id": "c1", "name": "Sign-in", "status": "operational"}]))
+
+    assert both["broken"].startswith("Broken now: 1 on 1 page Minor Fabrikam Sign-in errors")
+    assert page(app)["broken"] == "Nothing is broken"
+
+
+def test_whatever_a_provider_writes_is_text(app):
+    hostile = running(
+        page={"id": HOSTILE, "name": HOSTILE},
+        incident_id=HOSTILE,
+        name=HOSTILE,
+        status=HOSTILE,
+        impact=HOSTILE,
+        shortlink="javascript:alert(1)",
+        components=[{"name": HOSTILE, "status": HOSTILE}],
+        incident_updates=[{"body": HOSTILE, "status": HOSTILE}],
+    )
+    app.post(hostile)
+    app.post(ended("past", page=hostile["page"], **{n: v for n, v in hostile["incident"].items() if n == "name"}))
+
+    for query in ("", "?id=past", "?status=resolved"):
+        answer = app.get(f"/{query}")
+        shown = Reader(answer.text)
+        tags = [tag for tag, _ in shown.elements]
+        assert tags.count("script") == tags.count("img") == 1
+        assert not [name for _, given in shown.elements for name in given if name == "style" or name.startswith("on")]
+        assert {link.split("?")[0] for link in shown.links} == {"", "#main"}
+        assert "<script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}[31m" in "".join(shown.sections.values())
+        assert not set("\u202e\x1b\u200b") & set(answer.text)
+
+
+def test_a_link_to_the_provider_is_one_of_the_web_and_of_bounded_length(app):
+    app.post(running("a", shortlink="https://stspg.io/a"))
+    app.post(running("b", shortlink="data:text/html,<script>"))
+    app.post(running("c", shortlink="https://stspg.io/" + 3000 * "c"))
+
+    links = [a for tag, a in page(app).elements if tag == "a" and not a["href"].startswith(("?", "#"))]
+
+    assert links == [{"href": "https://stspg.io/a", "rel": "noopener noreferrer nofollow"}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=Contoso", "page=p2", "component=Uploads", "impact=major", "page=Contoso&impact=&component=&status="],
+)
+def test_a_filter_narrows_the_page_and_an_empty_one_does_not(app, query):
+    app.post(running("a", name="Here"))
+    app.post(running("b", name="There", impact="major", page={"id": "p2", "name": "Contoso"},
+                     components=[{"id": "c2", "name": "Uploads"}]))  # fmt: skip
+
+    narrowed, whole = page(app, f"?{query}"), page(app, "?page=&component=&impact=&status=")
+
+    for section in ("broken", "latest"):
+        assert "Contoso" in narrowed[section]
+        assert "Fabrikam" not in narrowed[section]
+        assert "Fabrikam" in whole[section]
+        assert "Contoso" in whole[section]
+
+
+def test_a_state_asks_for_a_listing_that_goes_on(app):
+    for number in range(60):
+        app.post(ended(f"i{number}", name=f"Number {number:02}", created_at=ago(days=2, minutes=60 - number)))
+
+    first = page(app, "?status=resolved&impact=minor")
+    (older,) = [link for link in first.links if "cursor" in link]
+    rest = page(app, older)
+
+    assert first["incidents"].startswith("Incidents: Resolved Minor Fabrikam Number 59")
+    assert set(parse_qs(older[1:])) == {"status", "impact", "cursor"}
+    assert len(re.findall("Number", first["incidents"] + rest["incidents"])) == 60
+    assert not [link for link in rest.links if "cursor" in link]
+
+
+def test_a_bad_filter_is_refused_and_named(app):
+    for query in ("status=broken", "impact=huge", "nothing=1", "page=a&page=b", "limit=0", "cursor=x"):
+        answer = app.get(f"/?{query}")
+
+        assert answer.status_code == 400
+        assert re.split("=| ", query)[0] in answer.get_json()["error"]
+
+
+def test_a_long_story_is_whole_at_its_own_address(app):
+    entries = [{"id": f"u{n}", "body": f"Step {n}.", "created_at": ago(minutes=200 - n)} for n in range(100)]
+    app.post(running("a&b?", incident_updates=entries))
+
+    brief = page(app)
+    address = next(link for link in brief.links if "id=" in link)
+
+    assert "Step 80. 80 earlier entries" in brief["broken"]
+    assert "Step 0. Link to this incident" in page(app, address)["incidents"]
+
+
+def test_the_page_stays_small_whatever_is_open(app):
+    entries = [{"id": f"u{n}", "body": 5_000 * "<p>&#x27;<p>", "created_at": ago(minutes=n)} for n in range(3)]
+    for number in range(120):
+        of = {"id": f"p{number}", "name": 5000 * "page"}
+        fields = {"name": 1000 * "name", "incident_updates": entries, "shortlink": "https://x.example/" + 5000 * "x"}
+        app.post(running(f"i{number}", page=of, **fields))
+
+    answer = app.get("/")
+
+    assert "70 more: all that is open" in page(app)["broken"]
+    assert len(answer.data) < 1_000_000
+
+
+def test_an_update_is_seen_at_once_though_a_page_is_kept_for_others(start, tmp_path):
+    settings = {"MONITOR_DATABASE_URL": f"sqlite:///{tmp_path}/shared.db"}
+    receiver, shower = start(environment=settings), start(environment=settings)
+
+    for number in range(5):
+        receiver.post(running(f"i{number}"))
+        shown = shower.get("/").text
+
+        assert f"Broken now: {number + 1} on 1 page" in " ".join(shown.split())
+        assert shower.get("/").text == shown
+
+
+def test_a_history_that_cannot_be_read_is_said_on_the_page(start):
+    monitor = start(environment={"MONITOR_DATABASE_URL": "postgresql://nobody:s3cret@127.0.0.1:1/none"})
+
+    answer = monitor.get("/")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert "The history cannot be read just now" in answer.text
+    assert "s3cret" not in answer.text
+
+
+def test_the_page_is_for_who_has_the_token_and_its_links_keep_it(start):
+    monitor = start(environment={"MONITOR_READ_TOKEN": "t&k n"})
+    monitor.post(running(shortlink="https://stspg.io/a"))
+    token = "?token=t%26k+n"
+
+    asked = monitor.get("/?page=Fabrikam", headers={"Accept": "text/html"})
+    shown = Reader(monitor.get(f"/{token}&page=Fabrikam").text)
+
+    assert monitor.get("/", headers={"Accept": "application/json"}).json()["error"].startswith("the token is missing")
+    assert asked.status_code == monitor.get("/?token=wrong").status_code == 401
+    assert 'type="password" name="token"' in asked.text
+    assert '<input type="hidden" name="page" value="Fabrikam">' in asked.text
+    assert "Sign-in" not in asked.text
+    assert {parse_qs(link[1:])["token"][0] for link in shown.links if link.startswith("?")} == {"t&k n"}
+    assert ("input", {"type": "hidden", "name": "token", "value": "t&k n"}) in shown.elements
+    assert monitor.get("/", headers={"Authorization": "Bearer t&k n"}).status_code == 200
+
+
+def test_the_page_may_do_nothing_but_what_it_needs(shared):
+    answer = shared.get("/")
+    policy = dict(rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; "))
+
+    assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("frame-ancestors") == "'none'"
+    assert set(policy) == {"script-src", "style-src", "connect-src", "img-src", "form-action"}
+    assert set(policy.values()) == {"'self'"}
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+    assert not re.search(r"<script>|<style|\sstyle=|\son\w+=", answer.text)
+
+
+def test_the_files_of_the_page_are_kept_by_the_browser_and_never_redirected(shared):
+    for address in set(re.findall(r'(?:href|src)="(static/[^"]+)"', shared.get("/").text)):
+        answer = shared.get(f"/{address}")
+        again = shared.get(f"/{address}", headers={"If-None-Match": answer.headers["ETag"]})
+
+        assert (answer.status_code, again.status_code) == (200, 304)
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for address in ("/static", "/static/", "/static/../dashboard.py", "/static/%2e%2e/dashboard.py", "/static/none"):
+        assert shared.get(address, allow_redirects=False).status_code == 404
+
+
+def test_the_page_is_compressed_for_who_takes_that(app):
+    app.post(running())
+
+    plain = app.get("/")
+    compressed = app.get("/", headers={"Accept-Encoding": "gzip"})
+
+    assert "Content-Encoding" not in plain.headers
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(compressed.data) == plain.data
+
+
+def test_a_page_of_no_updates_says_so():
+    shown = page(InProcess())
+
+    assert shown["broken"] == "Nothing is broken"
+    assert "No update has come yet" in shown["pages"]
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_every_text_has_a_contrast_of_four_and_a_half(mode):
+    style = (ROOT / "monitor" / "readers" / "dashboard" / "static" / "dashboard.css").read_text()
+    light, dark = [
+        dict(re.findall(r"--([\w-]+): (#\w{6})", part)) for part in re.findall(r":root \{(.*?)\}", style, re.S)
+    ]
+    colours = light | (dark if mode == "dark" else {})
+
+    assert light.keys() == dark.keys()
+    assert "#" not in re.sub(r":root \{.*?\}|#[a-z]+[ :]", "", style, flags=re.S)
+    for text in ("text", "muted", "link", *IMPACTS):
+        assert contrast(colours[text], colours["card"]) >= 4.5, text
+    for text in ("text", "muted", "link"):
+        assert contrast(colours[text], colours["back"]) >= 4.5, text
+    for text in ("text", "muted"):
+        assert contrast(colours[text], colours["fresh"]) >= 4.5, text
+    for back in (*IMPACTS, "notice"):
+        assert contrast(colours[f"on-{back}"], colours[back]) >= 4.5, back
+    assert contrast(colours["focus"], colours["back"]) >= 3

@@ -1,0 +1,177 @@
+"""A page keeps the name that it was first seen under; MONITOR_PAGES names pages up front; a token can be a page's."""
+
+import json
+import re
+
+import pytest
+
+from monitor.senders.pages import parse
+from monitor.settings import BadSetting, checked
+from tests.conftest import InProcess, environment, incident
+
+UNNAMED = {"id": "p1"}
+
+
+def app_with(**settings):
+    return InProcess(settings)
+
+
+def post(app, incident_id, page, *, named=None, minute=0, token=None, **fields):
+    query = "&".join(f"{name}={value}" for name, value in (("page", named), ("token", token)) if value)
+    body = incident(incident_id, page=page, updated_at=f"2026-06-01T08:{minute:02}:00Z", **fields)
+    return app.post(body, f"/webhook/statuspage?{query}")
+
+
+def names(app):
+    return [printed.split("Product: ")[1].split(" - ")[0] for printed in app.printed]
+
+
+def test_a_page_seen_once_by_name_keeps_it_for_its_id(app):
+    post(app, "i1", UNNAMED, named="GitHub")
+    post(app, "i1", UNNAMED, minute=1)
+    post(app, "i1", {"id": "p1", "name": "GitHub Status"}, minute=2)
+    post(app, "i1", UNNAMED, named="Other", minute=3)
+    post(app, "i1", {"id": "p2"}, minute=4)
+
+    assert names(app) == ["GitHub"] * 4 + ["p2"]
+    assert {found["page"]["name"] for found in app.incidents()} == {"GitHub", "p2"}
+
+
+def test_a_page_seen_without_a_name_takes_the_first_it_is_given(app):
+    post(app, "i1", UNNAMED)
+    post(app, "i1", UNNAMED, named="GitHub", minute=1)
+    post(app, "i1", UNNAMED, minute=2)
+
+    assert names(app) == ["p1", "GitHub", "GitHub"]
+
+
+def test_a_name_outlasts_a_restart_with_a_database(start, url):
+    first = start(environment=environment(url))
+    first.post(incident("i1", page=UNNAMED), "/webhook/statuspage?page=GitHub")
+    first.stop()
+
+    second = start(environment=environment(url))
+    second.post(incident("i2", page=UNNAMED))
+
+    assert "Product: GitHub - Sign-in" in second.printed(1)
+
+
+def test_a_bound_page_has_the_id_that_an_earlier_run_found(start, url):
+    first = start(environment=environment(url))
+    first.post(incident("i1", page={"id": "kctbh9vrtdwd", "name": "GitHub"}))
+    first.stop()
+
+    second = start(environment=environment(url, MONITOR_WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub"})))
+    again = second.post(incident("i1", page=UNNAMED), "/webhook/statuspage?token=secret-g")
+
+    assert again.json() == {"status": "duplicate"}
+
+
+def test_pages_are_named_up_front_by_id_and_by_host():
+    app = app_with(
+        PAGES=json.dumps(
+            [
+                {"url": "https://www.githubstatus.com", "name": "GitHub", "id": "p1"},
+                {"url": "https://status.fabrikam.example/", "name": "Fabrikam"},
+            ]
+        )
+    )
+
+    post(app, "i1", {"id": "p1", "name": "Anything"}, named="Else")
+    post(app, "i2", {"id": "p9", "url": "https://status.fabrikam.example/x"})
+
+    assert names(app) == ["GitHub", "Fabrikam"]
+
+
+def test_a_name_of_a_page_is_bounded_as_it_is_kept_for_long(app):
+    post(app, "i1", {"id": "p9", "name": "x" * 900_000})
+
+    (found,) = app.incidents()
+    assert found["page"] == {"id": "p9", "name": "x" * 200}
+
+
+def test_strangers_names_are_bounded(app, monkeypatch):
+    monkeypatch.setattr("monitor.senders.pages.MOST_NAMES", 3)
+    for number in range(5):
+        post(app, "i1", {"id": f"p{number}"}, named=f"Page{number}")
+    for number in range(5):
+        post(app, "i2", {"id": f"p{number}", "url": f"https://host{number}.example"})
+
+    assert names(app)[5:] == ["Page0", "Page1", "Page2", "host3.example", "host4.example"]
+
+
+def test_what_arrives_under_a_pages_token_speaks_only_for_that_page():
+    app = app_with(WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub", "secret-o": "OpenAI"}))
+
+    assert post(app, "i1", {"id": "p-openai", "name": "OpenAI"}, token="secret-o").status_code == 200
+    forged = post(
+        app, "i1", {"id": "p-openai", "name": "OpenAI"}, named="OpenAI", token="secret-g", status="resolved", minute=9
+    )
+
+    assert forged.status_code == 200
+    assert names(app) == ["OpenAI", "GitHub"]
+    assert {(i["page"]["id"], i["status"]) for i in app.incidents()} == {
+        ("OpenAI", "investigating"),
+        ("GitHub", "resolved"),
+    }
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "GitHub", "s\u00e9cret"])
+def test_no_token_of_several_is_401_with_one_body(token):
+    app = app_with(WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub"}))
+
+    answer = post(app, "i1", UNNAMED, token=token)
+
+    assert answer.status_code == 401
+    assert "token is missing or wrong" in answer.json["error"]
+
+
+def test_a_bound_page_has_the_id_that_is_configured_for_its_name():
+    app = app_with(
+        WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub"}),
+        PAGES=json.dumps([{"url": "https://www.githubstatus.com", "name": "GitHub", "id": "kctbh9vrtdwd"}]),
+    )
+
+    post(app, "i1", UNNAMED, token="secret-g")
+
+    assert app.incidents()[0]["page"] == {"id": "kctbh9vrtdwd", "name": "GitHub"}
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("GitHub", "is not JSON"),
+        ("[]", "is not a JSON list"),
+        ('{"url": "https://a.example"}', "is not a JSON list"),
+        ("[1]", "entry 1 is neither"),
+        ('["https://a.example", {"name": "x"}]', "entry 2 is neither"),
+        ('[{"url": "https://a.example", "nmae": "x"}]', "entry 1 is neither"),
+        ('[{"url": "https://a.example", "name": ""}]', "entry 1: name is not a text"),
+        ('["http://a.example"]', "does not begin with https://"),
+        ('["ftp://a.example"]', "does not begin with https://"),
+        ('["https://user:pass@a.example"]', "a user or a password"),
+        ('["https://a.example/history?x=1"]', "is not the address of a page"),
+        ('["https://a.example:99999"]', "is not an address"),
+        ('["https://a.example", "https://a.example/"]', "names a page twice"),
+    ],
+)
+def test_a_list_of_pages_that_cannot_be_used_stops_the_start(value, complaint):
+    with pytest.raises(BadSetting, match=f"^MONITOR_PAGES .*{re.escape(complaint)}"):
+        checked({"PAGES": value})
+
+
+@pytest.mark.parametrize("value", ["{", "{}", '{"a": ""}', '{"a": 1}', '{" ": "GitHub"}'])
+def test_a_set_of_tokens_that_cannot_be_used_stops_the_start_and_is_not_shown(value):
+    with pytest.raises(BadSetting, match=r"^MONITOR_WEBHOOK_TOKEN .*JSON object") as refusal:
+        checked({"WEBHOOK_TOKEN": value})
+    assert '"a"' not in str(refusal.value)
+
+
+def test_a_page_may_be_given_in_short_and_on_loopback_without_tls():
+    found = parse('["https://A.example/", {"url": "http://127.0.0.1:8080", "name": "Local"}, "http://[::1]:81"]')
+
+    assert [(page.url, page.host, page.name) for page in found] == [
+        ("https://a.example", "a.example", None),
+        ("http://127.0.0.1:8080", "127.0.0.1", "Local"),
+        ("http://[::1]:81", "::1", None),
+    ]
