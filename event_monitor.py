@@ -1,7 +1,7 @@
 """event_monitor: receive status page webhooks, print each incident update once, and answer who asks.
 
-Start reading here: the app and its routes, then the command line. One value flows, from a sender's payload
-(monitor/statuspage.py) through the history (monitor/history.py) to the outputs, of which stdout is the first.
+Start reading here: `create_app` puts the app together, in the order of what happens to an update; then comes the
+command line. docs/ARCHITECTURE.md draws the house.
 """
 
 from __future__ import annotations
@@ -10,175 +10,81 @@ from gevent import monkey
 
 monkey.patch_all()  # first of all: what is imported below must find the cooperative socket, select and time
 
+import argparse
 import logging
+import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping
-from time import monotonic
-from typing import Any
+from collections.abc import Mapping
+from typing import NoReturn
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask
 
-from monitor import command_line, parts, settings
-from monitor.history import query
-from monitor.history.contract import History
-from monitor.readers import incidents as listing
-from monitor.senders import statuspage
-from monitor.senders.pages import Names
-from monitor.senders.payload import JSONObject
+from monitor import history, pipeline, settings
+from monitor.outputs import stdout
+from monitor.readers import health, incidents, status
+from monitor.readers import pages as page_list
+from monitor.senders import pages, webhooks
+from monitor.server import front, serve
 from monitor.server.errors import Errors
-from monitor.server.printer import Printer, log_to_stderr
-from monitor.server.requests import LARGEST_BODY, App, Prepared, receive, require, where
-from monitor.server.serve import serve
-from monitor.updates.update import Update, lines
+from monitor.server.log import log_to_stderr
+from monitor.server.requests import LARGEST_BODY
 
 __version__ = "1.0.0"
 
-OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
-MOST_COUNTED = 500  # of page, outcome and source
-
 log = logging.getLogger("event_monitor")
-Answer = Response | tuple[Response, int]
-Read = Callable[[JSONObject, str | None], Update]
+
+# The optional parts: folders of the rooms, in the order in which an update passes.
+PARTS = [part for room in ("senders", "outputs", "readers") for part in settings.parts(f"monitor.{room}")]
+COMMANDS = settings.commands_of(status, *PARTS)
+SETTINGS = settings.declared_by(settings, pages, *settings.parts("monitor.history"), *PARTS)
 
 
 def create_app(given: Mapping[str, object] | None = None) -> Flask:
     """Return the app with these settings (names without MONITOR_), or with the environment's; raise BadSetting."""
-    app = App("event_monitor", static_folder=None)
-    app.config.update(settings.from_environment() if given is None else settings.checked(given))
+    app = Flask("event_monitor", static_folder=None)
+    app.config.update(settings.from_environment(SETTINGS) if given is None else settings.checked(given, SETTINGS))
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["VERSION"] = __version__
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # its answer would be empty, and not JSON
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # A sender takes a redirect for a failure, so no address answers with one.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
 
-    stdout = Printer("stdout", sys.__stdout__.fileno() if sys.__stdout__ else None, log.warning)
-    monitor = Monitor(app.config, settings.history(app.config), stdout)
-    app.extensions["monitor"] = monitor
-    app.post("/webhook/statuspage")(monitor.webhook_statuspage)
-    app.get("/health")(monitor.health)
-    app.get("/ready")(monitor.ready)
-    app.get("/incidents")(monitor.incidents)
-    Errors(monitor.count).answer(app)
-    parts.attach(app)
+    seen = history.open(app.config)
+    line = pipeline.init_app(app, seen)
+    registry = pages.init_app(app, seen)
+    webhooks.init_app(app, front.init_app(app), line, registry)
+    printer = stdout.init_app(line)
+    for part in PARTS:
+        part.init_app(app)
+    incidents.init_app(app, seen, registry)
+    page_list.init_app(app, seen, registry)
+    status.init_app(app, seen, registry)
+    health.init_app(app, line, printer)
+    Errors(line.count).init_app(app)
     return app
 
 
-class Monitor:
-    """The routes, and what they work with: the history, the outputs, and the count of what was received.
-
-    An optional part finds this in `app.extensions["monitor"]`; what it appends to `outputs` gets every new update,
-    what it appends to `stopping` is called once the server is asked to stop, before the last answers are sent. Of
-    `dialects` the first that recognises a payload posted to /webhook/statuspage reads it in Statuspage's place.
-    """
-
-    def __init__(self, config: Mapping[str, Any], history: History, stdout: Printer) -> None:
-        self.history, self.stdout = history, stdout
-        history.late = self.announce
-        self.names = Names(config.get("PAGES", ()), history)
-        self.outputs: list[Callable[[Update], None]] = [lambda update: stdout.write(lines(update))]
-        self.version = __version__
-        self.stopping: list[Callable[[], None]] = []
-        self.dialects: list[tuple[Callable[[JSONObject], bool], Read]] = []
-        self.received: Counter[tuple[str, str, str]] = Counter()  # by page, outcome and source
-        self._webhook_token, self._read_token = config.get("WEBHOOK_TOKEN"), config.get("READ_TOKEN")
-        self._accepted, self._duplicate = Prepared(status="accepted"), Prepared(status="duplicate")
-        self._started = monotonic()
-
-    def webhook_statuspage(self) -> Response:
-        return self.webhook(self._read)
-
-    def webhook(self, read: Read) -> Response:
-        """Receive a webhook whose payload `read` turns into an update."""
-        page = require(self._webhook_token)
-        payload = receive()
-        named = request.args.get("page") if request.environ["QUERY_STRING"] else None
-        return self.take(read(payload, page or named), page)
-
-    def _read(self, payload: JSONObject, page: str | None) -> Update:
-        for recognises, read in self.dialects:
-            if recognises(payload):
-                return read(payload, page)
-        return statuspage.read(payload, page)
-
-    def take(self, update: Update, page: str | None = None) -> Response:
-        """Record an update and, if it is new, hand it to every output; it can speak only for `page`, if given."""
-        update = self.names.named(update) if page is None else self.names.bound(update, page)
-        return self._accepted if self.record(update, "push") else self._duplicate
-
-    def record(self, update: Update, source: str) -> bool:
-        """Record an update and, if it is new, hand it to every output; return whether it is new; raise Unavailable."""
-        is_new = self.history.add(update)
-        self.count(update.page, "accepted" if is_new else "duplicate", source)
-        if is_new:
-            self.announce(update)
-        return is_new
-
-    def count(self, page: str, outcome: str, source: str = "push") -> None:
-        """Count what was received; pages past a bound, which strangers could name without end, together."""
-        if (page, outcome, source) not in self.received and len(self.received) >= MOST_COUNTED:
-            page = "other"
-        self.received[page, outcome, source] += 1
-
-    def announce(self, update: Update) -> None:
-        """Hand a new update to every output, unless it was over before anybody asked."""
-        for output in () if update.is_past else self.outputs:
-            try:
-                output(update)
-            except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
-                log.error("output failed: %s", where(error))
-
-    def stop(self) -> None:
-        """Tell every part that the server stops."""
-        for stop in self.stopping:
-            stop()
-
-    def health(self) -> Response:
-        """Answer 200 while the process serves: hosts restart on anything else, and a restart mends no database."""
-        found = {"history": self.history.problem, "stdout": self.stdout.problem}
-        problems = {part: problem for part, problem in found.items() if problem}
-        received = {outcome: sum(n for (_, o, _), n in self.received.items() if o == outcome) for outcome in OUTCOMES}
-        return jsonify(
-            status="degraded" if problems else "ok",
-            problems=problems,
-            version=__version__,
-            uptime_seconds=int(monotonic() - self._started),
-            received=received,
-            stdout_dropped=self.stdout.dropped,
-        )
-
-    def ready(self) -> Answer:
-        require(self._read_token)
-        problem = self.history.problem
-        return jsonify(ready=problem is None, problem=problem), 503 if problem else 200
-
-    def incidents(self) -> Response:
-        require(self._read_token)
-        asked = query.read(request.args.to_dict(flat=False))
-        found = self.history.incidents(asked)
-        if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
-            return Response(listing.as_text(found), mimetype="text/plain")
-        return Response(listing.as_json(found, asked.limit), mimetype="application/json")
-
-
 def main() -> int:
-    """Run the server until SIGTERM or Ctrl-C; return the exit code."""
-    arguments = command_line.arguments()
+    """Run the server until SIGTERM or Ctrl-C, or a command; return the exit code."""
+    arguments = _arguments()
+    if isinstance(arguments.command, settings.RemoteCommand):
+        return arguments.command.run(arguments.url, arguments.given)
     stderr = log_to_stderr()
     app = _app_of_the_environment()
-    monitor: Monitor = app.extensions["monitor"]
-    if arguments.test_notify:
-        return int(settings.part("outputs.notify.sending").test(app))
+    if arguments.command:
+        command: settings.Command = arguments.command
+        return command.run(app)
     if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
         log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
+    line = pipeline.pipeline_of(app)
     try:
-        serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url), monitor.stop)
+        serve.serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url), line.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
         stderr.drain(1)
         return 1
-    monitor.history.close()
-    monitor.stdout.drain(1)
+    line.close()
     log.info("stopped")
     stderr.drain(1)
     return 0
@@ -188,7 +94,60 @@ def _app_of_the_environment() -> Flask:
     try:
         return create_app()
     except settings.BadSetting as problem:
-        command_line.exit_2(str(problem))
+        _exit_2(str(problem))
+
+
+def _arguments() -> argparse.Namespace:
+    """Return `host`, `port`, `command`, which is None where the server is to run; of a remote one `url`, `given`."""
+    parser = argparse.ArgumentParser(
+        prog="event_monitor.py",
+        description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
+        epilog=f"Settings, in the environment: {settings.names(SETTINGS)}. README.md explains them.",
+    )
+    host = os.environ.get("MONITOR_HOST", "127.0.0.1")
+    port = os.environ.get("MONITOR_PORT", os.environ.get("PORT", "5000"))
+    parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
+    parser.add_argument("--port", default=port, type=_port, help="port to listen on (MONITOR_PORT, PORT; %(default)s)")
+    parser.set_defaults(command=None)
+    for option, command in COMMANDS.items():
+        if isinstance(command, settings.Command):
+            parser.add_argument(option, action="store_const", dest="command", const=command, help=command.help)
+        else:
+            _add_remote(parser, option, command)
+    parser.error = _exit_2  # type: ignore[assignment,method-assign]  # one line, without the usage
+    arguments = parser.parse_args()
+    for option, command in COMMANDS.items():
+        if isinstance(command, settings.RemoteCommand):
+            _choose_remote(arguments, option, command)
+    return arguments
+
+
+def _add_remote(parser: argparse.ArgumentParser, option: str, command: settings.RemoteCommand) -> None:
+    parser.add_argument(
+        option, nargs="?", action="append", dest=option, const="", default=[], metavar="URL", help=command.help
+    )
+    for name, text in command.options.items():
+        parser.add_argument(name, action="append", dest=name, default=[], metavar=name[2:].upper(), help=text)
+
+
+def _choose_remote(arguments: argparse.Namespace, option: str, command: settings.RemoteCommand) -> None:
+    urls, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
+    if urls:
+        arguments.command, arguments.given = command, given
+        arguments.url = urls[-1] or f"http://127.0.0.1:{arguments.port}"
+    elif orphans := [name for name, values in given.items() if values]:
+        _exit_2(f"{orphans[0]} goes with {option}")
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and int(value[:9]) < 65536):
+        raise argparse.ArgumentTypeError(f"{value!a} is not a port from 0 to 65535")
+    return int(value)
+
+
+def _exit_2(problem: str) -> NoReturn:
+    sys.stderr.write(f"event_monitor: {problem}\n")
+    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,55 @@
 """Settings: what the environment may say, checked before anything starts.
 
-They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays text: a token of digits is no number.
+They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays text: a token of digits is no number. Each
+part declares its own in SETTINGS, by name without MONITOR_, with a check that returns the value as it is used or raises
+ValueError; those here are the core's.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from flask import Config
+from flask import Config, Flask
 
-from monitor.history.contract import History
-from monitor.history.memory import MemoryHistory
-from monitor.senders.pages import KnownPage
-from monitor.senders.pages import parse as parse_pages
-from monitor.senders.payload import setting
+from monitor.updates.text import storable
+
+Check = Callable[[str], object]
+Settings = Mapping[str, Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an option of the command line does instead of running the server; `run` returns the exit code."""
+
+    help: str
+    run: Callable[[Flask], int]
+
+
+# The values that were given for each option of a command, none for one that was not given.
+Given = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCommand:
+    """A command that asks a running monitor, at the address that is its value; it starts no app and opens no database.
+
+    `run` gets the address, by default of the monitor on this machine, and what was given for `options`, each of which
+    takes a value and may be given again; it returns the exit code.
+    """
+
+    help: str
+    options: Mapping[str, str]  # each with its help
+    run: Callable[[str, Given], int]
+
+
+COMMAND_LINE = ("HOST", "PORT")  # whose defaults they are
 
 
 class BadSetting(ValueError):
@@ -26,17 +57,18 @@ class BadSetting(ValueError):
 
 
 def token(value: str) -> str:
+    """Check a token."""
     if not value.strip():
         raise ValueError("is empty: give it a text, or unset it to let everyone in")
     return value
 
 
 def webhook_token(value: str) -> str | dict[str, str]:
-    """Return the token, or of a JSON object the page that each token may speak for."""
+    """Check a token, or a JSON object of the page that each token may speak for."""
     if not value.lstrip().startswith("{"):
         return token(value)
     try:
-        pages = setting(value)
+        pages = from_json(value)
     except ValueError as error:
         raise ValueError(f"begins like a JSON object of tokens and pages and {error}") from None
     if not pages or not all(isinstance(page, str) and page.strip() and key.strip() for key, page in pages.items()):
@@ -44,105 +76,80 @@ def webhook_token(value: str) -> str | dict[str, str]:
     return dict(pages)
 
 
-def database_url(value: str) -> str:
-    part("history.sql.connection").parse(value)
-    return value
+def whole_number(unit: str, lowest: int, highest: int) -> Check:
+    """Return the check for a whole number of some unit."""
+
+    def check(value: str) -> int:
+        if not (value.isascii() and value.isdigit() and lowest <= int(value[:9]) <= highest):
+            raise ValueError(f"is not a whole number of {unit} from {lowest} to {highest}")
+        return int(value)
+
+    return check
 
 
-def notify(value: str) -> object:
-    """Return the services, monitor/services.py's; raise ValueError naming the entry."""
-    return part("outputs.notify.services").parse(value)
-
-
-def signature(value: str) -> object:
-    """Return what checks signatures with this secret, monitor/signature.py's; raise ValueError without showing it."""
-    return part("senders.signature").parse(value)
-
-
-def days(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36500):
-        raise ValueError("is not a whole number of days from 1")
-    return int(value)
-
-
-def pages(value: str) -> tuple[KnownPage, ...]:
-    """Return the pages; raise ValueError naming the entry, or what asking them needs."""
-    known = parse_pages(value)
-    if find_spec("monitor.senders.polling.poller"):
-        part("senders.polling.poller")
-    return known
-
-
-def minutes(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 1440):
-        raise ValueError("is not a whole number of minutes from 1 to 1440")
-    return int(value)
-
-
-def streams(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 100_000):
-        raise ValueError("is not a whole number of streams from 1 to 100000")
-    return int(value)
-
-
-def part(name: str) -> ModuleType:
-    """Return an optional part of this package; raise ValueError where what it needs is not installed."""
+def from_json(value: str) -> Any:
+    """Return the JSON of a setting; raise ValueError where it is none or cannot be stored."""
     try:
-        return import_module(f"monitor.{name}")
+        found = json.loads(value)
+        encoded = json.dumps(found, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        raise ValueError("is not JSON") from None
+    if storable(encoded) != encoded or "\\u0000" in encoded:
+        raise ValueError("holds a character that cannot be stored")
+    return found
+
+
+def load(module: str) -> ModuleType:
+    """Return a part's module; raise ValueError where a library that it needs is not installed."""
+    try:
+        return import_module(module)
     except ModuleNotFoundError as missing:
         raise ValueError(f"needs {missing.name}: pip install -r requirements-extras.txt") from None
 
 
-# Every setting but HOST, which is the command line's, with what checks it; README.md has the same list.
-SETTINGS: dict[str, Callable[[str], object]] = {
-    "WEBHOOK_TOKEN": webhook_token,
-    "WEBHOOK_SECRET_INCIDENTIO": signature,
-    "READ_TOKEN": token,
-    "DATABASE_URL": database_url,
-    "KEEP_DAYS": days,
-    "PAGES": pages,
-    "RECONCILE_MINUTES": minutes,
-    "NOTIFY": notify,
-    "MAX_STREAMS": streams,
-}
+def parts(room: str) -> list[ModuleType]:
+    """Return the optional parts of a room: its folders. One that was deleted is not missed."""
+    return [import_module(f"{room}.{m.name}") for m in iter_modules(import_module(room).__path__) if m.ispkg]
 
 
-def names() -> str:
-    return ", ".join(f"MONITOR_{name}" for name in SETTINGS)
+def declared_by(*modules: ModuleType) -> Settings:
+    """Return the settings that these modules declare."""
+    return {name: check for module in modules for name, check in getattr(module, "SETTINGS", {}).items()}
 
 
-def from_environment() -> dict[str, object]:
+def commands_of(*modules: ModuleType) -> Mapping[str, Command | RemoteCommand]:
+    """Return the commands that these modules have, by option."""
+    return {option: command for module in modules for option, command in getattr(module, "COMMANDS", {}).items()}
+
+
+SETTINGS: Settings = {"WEBHOOK_TOKEN": webhook_token, "READ_TOKEN": token}
+
+
+def names(declared: Settings) -> str:
+    """Return the names of all settings, for a reader."""
+    return ", ".join(f"MONITOR_{name}" for name in (*COMMAND_LINE, *declared))
+
+
+def from_environment(declared: Settings) -> dict[str, object]:
     """Return the settings in the environment, named without MONITOR_; raise BadSetting."""
     config = Config("")
     config.from_prefixed_env("MONITOR", loads=str)
-    config.pop("HOST", None)
-    if "DATABASE_URL" in os.environ:  # as hosts set it
+    for name in COMMAND_LINE:
+        config.pop(name, None)
+    if "DATABASE_URL" in os.environ and "DATABASE_URL" in declared:  # as hosts set it
         config.setdefault("DATABASE_URL", os.environ["DATABASE_URL"])
-    return checked(config)
+    return checked(config, declared)
 
 
-def checked(given: Mapping[str, object]) -> dict[str, object]:
+def checked(given: Mapping[str, object], declared: Settings) -> dict[str, object]:
     """Return the settings as they are used; raise BadSetting for an unknown name or a bad value."""
     # Flask makes a dict of a name with two underscores.
-    if unknown := [name for name, value in given.items() if name not in SETTINGS or isinstance(value, dict)]:
-        raise BadSetting(f"MONITOR_{unknown[0]} is not a setting or not written so; there are MONITOR_HOST, {names()}")
+    if unknown := [name for name, value in given.items() if name not in declared or isinstance(value, dict)]:
+        raise BadSetting(f"MONITOR_{unknown[0]} is not a setting or not written so; there are {names(declared)}")
     values: dict[str, object] = {}
     for name, value in given.items():
         try:
-            values[name] = SETTINGS[name](str(value))
+            values[name] = declared[name](str(value))
         except ValueError as error:
             raise BadSetting(f"MONITOR_{name} {error}") from None
     return values
-
-
-def history(config: Mapping[str, Any]) -> History:
-    """Return the history that the settings ask for, in memory or in SQL; raise BadSetting."""
-    if "DATABASE_URL" not in config:
-        if "KEEP_DAYS" in config:
-            raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
-        return MemoryHistory()
-    try:
-        durable: History = part("history.sql.history").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
-    except ValueError as error:
-        raise BadSetting(f"MONITOR_DATABASE_URL: {error}") from None
-    return durable

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,17 +19,50 @@ import pytest
 import requests
 from playwright.sync_api import sync_playwright
 
+from monitor.pipeline import pipeline_of
+from monitor.updates.update import two_lines
 from tests import postgresql as postgresql_server
 
 ROOT = Path(__file__).parent.parent
 PAYLOADS = Path(__file__).parent / "payloads"
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
 # As root, without a network and without a display.
 CHROMIUM_ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
 DIALECTS = sorted(path.stem for path in (ROOT / "monitor" / "senders" / "dialects").glob("[!_]*.py"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too, as CI does")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes long, and runs with --long only")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def failed_if_skipped(report):
+    """CI runs everything: a skip there is a failure."""
+    if report.skipped and "CI" in os.environ:
+        report.outcome, report.longrepr = "failed", f"CI must not skip: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport():
+    return failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report():
+    return failed_if_skipped((yield))
 
 
 def payload(name):
@@ -182,7 +216,7 @@ def postgresql():
 @pytest.fixture(scope="session")
 def chromium():
     """One browser, Debian's: Playwright's own would have to be downloaded."""
-    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing: apt-get install chromium"
+    assert CHROMIUM, "chromium is missing: bash tests/set-up"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield browser
@@ -256,16 +290,22 @@ def blocks(monitor, text, number=1):
     return those
 
 
+def program():
+    """The module event_monitor; the tests' own process stays without gevent's patches."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gevent.monkey.patch_all", lambda: None)
+        import event_monitor
+    return event_monitor
+
+
 class InProcess:
     """An app without a server: what its outputs get is in `printed`, as the two lines that stdout would show."""
 
     def __init__(self, settings=None):
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("gevent.monkey.patch_all", lambda: None)  # the tests' own process stays as it is
-            import event_monitor
+        event_monitor = program()
         self.application = app = event_monitor.create_app(settings or {})
         self.printed = []
-        app.extensions["monitor"].outputs[:] = [lambda update: self.printed.append(event_monitor.lines(update))]
+        pipeline_of(app).outputs[0] = lambda _, update: self.printed.append(two_lines(update))
         self._client = app.test_client()
 
     def post(self, body, path="/webhook/statuspage", **keywords):

@@ -12,22 +12,27 @@ from aiosmtpd.controller import Controller
 
 
 class Endpoint:
-    """Keeps (path, JSON body) of each POST in `taken`; answers with `status`, after `seconds`."""
+    """Keeps (path, JSON body) of each POST in `taken`; answers with `status` and `text`, after `seconds`.
+
+    What `refuses` is true for is answered 422, and kept in `refused` as all that is not taken.
+    """
 
     def __init__(self):
-        self.taken, self.refused, self.status, self.seconds = [], [], 200, 0
+        self.taken, self.refused, self.status, self.seconds, self.text = [], [], 200, 0, "ok"
+        self.refuses = lambda _body: False
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 time.sleep(endpoint.seconds)
-                kept = endpoint.taken if endpoint.status < 300 else endpoint.refused
+                status = 422 if endpoint.refuses(body) else endpoint.status
+                kept = endpoint.taken if status < 300 else endpoint.refused
                 kept.append((self.path, body))
-                self.send_response(endpoint.status)
-                self.send_header("Content-Length", "2")
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(endpoint.text)))
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(endpoint.text.encode())
 
             def log_message(self, *_):
                 pass

@@ -16,14 +16,15 @@ class Server(ThreadingHTTPServer):
 
 
 class StatusPage:
-    """Answers `/api/v2/incidents.json` with `incidents`, newest first, and an ETag.
+    """Answers with `incidents`, newest first, and an ETag, and what asks for those that are open with `unresolved`.
 
     `answers` holds (status, headers, body) to be given instead, one a request; a body may be a function that writes.
     """
 
     def __init__(self, page=None, host="127.0.0.1"):
         self.page = page or {"id": "p1", "name": "Fabrikam", "url": "https://status.example.com"}
-        self.incidents, self.answers, self.asked, self.sent = [], [], [], 0
+        self.incidents, self.unresolved = [], None
+        self.answers, self.asked, self.sent = [], [], 0
         status_page = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +32,7 @@ class StatusPage:
 
             def do_GET(self):
                 status_page.asked.append((self.path, dict(self.headers), self.client_address))
-                status, headers, body = status_page.answer(self.headers)
+                status, headers, body = status_page.answer(self.path, self.headers)
                 self.send_response(status)
                 body = body if callable(body) else gzip.compress(body) if headers.pop("gzip", False) else body
                 for name, value in headers.items():
@@ -53,10 +54,13 @@ class StatusPage:
         self.url = f"http://{host}:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def answer(self, headers):
+    def answer(self, path, headers):
         if self.answers:
             return self.answers.pop(0)
-        body = json.dumps({"page": self.page, "incidents": self.incidents}).encode()
+        incidents = self.unresolved if path.endswith("/unresolved.json") else self.incidents
+        if incidents is None:
+            return 404, {}, b""
+        body = json.dumps({"page": self.page, "incidents": incidents}).encode()
         etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
         if headers.get("If-None-Match") == etag:
             return 304, {"ETag": etag}, b""

@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 TESTS = (
     "senders/test_statuspage.py",
     "history/test_history.py",
+    "readers/test_status.py",
     "test_core_alone.py::test_what_only_a_setting_needs_is_not_loaded_without_it",
 )
 

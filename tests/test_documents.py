@@ -8,11 +8,13 @@ import jsonschema
 import pytest
 import yaml
 
-from monitor.settings import SETTINGS
-from tests.conftest import ROOT, until
+from tests.conftest import ROOT, program, until
 
 README = (ROOT / "README.md").read_text()
-BLUEPRINTS = sorted(path.name for path in ROOT.glob("render*.yaml"))
+BLUEPRINTS = sorted(
+    str(path.relative_to(ROOT)) for path in [*ROOT.glob("render*.yaml"), *ROOT.glob("deploy/render*.yaml")]
+)
+DOCUMENTS = [path for folder in (ROOT, ROOT / "docs", ROOT / ".github") for path in sorted(folder.glob("*.md"))]
 
 
 def table(heading):
@@ -22,7 +24,7 @@ def table(heading):
 
 
 def test_every_setting_stands_in_readme_and_the_other_way_round():
-    assert set(table("Settings")) == {f"MONITOR_{name}" for name in SETTINGS} | {"MONITOR_HOST", "PORT"}
+    assert set(table("Settings")) == {f"MONITOR_{name}" for name in (*program().SETTINGS, "HOST", "PORT")} | {"PORT"}
 
 
 def test_every_route_stands_in_readme_and_the_other_way_round(app):
@@ -54,9 +56,12 @@ def test_the_session_in_readme_works_as_pasted(start):
     assert json.loads(shell(posting)) == {"status": "duplicate"}
 
 
-def test_the_command_in_readme_is_one_that_starts():
-    assert ".venv/bin/python event_monitor.py --port 5000" in README
-    assert "\n.venv/bin/python -m pytest" in README.replace(" && ", "\n")
+def test_the_commands_in_readme_are_ones_that_start():
+    run, test = (README.split(f"\n## {heading}\n\n```sh\n")[1].split("\n```")[0] for heading in ("Run it", "Test it"))
+
+    assert run.endswith(".venv/bin/python event_monitor.py --port 5000")
+    assert test == "bash tests/run"
+    assert f"\n{test}" in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
@@ -76,13 +81,28 @@ def test_a_blueprint_starts_the_same_command_as_locally_and_generates_the_tokens
     assert settings["MONITOR_WEBHOOK_TOKEN"]["generateValue"]
     assert settings["MONITOR_READ_TOKEN"]["generateValue"]
     assert settings["PYTHON_VERSION"]["value"].count(".") == 2
-    assert set(settings) - {"PYTHON_VERSION", "MONITOR_HOST"} <= {f"MONITOR_{known}" for known in SETTINGS}
+    assert set(settings) - {"PYTHON_VERSION", "MONITOR_HOST"} <= {f"MONITOR_{known}" for known in program().SETTINGS}
 
 
-def test_every_file_that_a_document_links_is_there():
-    for document in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (ROOT / target).exists(), f"{document.name} links {target}"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_and_section_that_a_document_links_is_there(document):
+    for path, section in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", document.read_text()):
+        linked = document.parent / path if path else document
+        assert linked.exists(), f"{document.name} links {path}"
+        assert not section or section in sections(linked), f"{document.name} links {path}#{section}"
+
+
+def sections(document):
+    """The anchors of a document's headings, as hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_pre_commit_runs_what_ci_runs_before_its_tests():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    steps = (ROOT / ".ci" / "run").read_text().split("bash tests/set-up\n")[1].splitlines()
+
+    assert [hook["entry"] for hook in repository["hooks"]] == steps[:-1]
 
 
 def test_the_port_of_the_host_is_used_where_none_is_given(start):

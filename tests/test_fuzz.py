@@ -5,15 +5,17 @@ import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from monitor.senders import payload as payloads
 from monitor.senders.statuspage import read
 from monitor.updates import text
-from monitor.updates.incident import document, fold
+from monitor.updates.document import document
+from monitor.updates.incident import fold
+from monitor.updates.times import instant
 from tests.conftest import DIALECTS, PAYLOADS, InProcess, incident, payload
 
 NAMES = [
@@ -24,10 +26,25 @@ TWO_LINES = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] Product: .+ - .+\nSt
 
 quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 
+# What a reader of HTML, a terminal, a store or a service may take for more than a character.
+OPENERS = [
+    "<", "<a", "<a ", "<a b='", '<a b="', "<a =", "<b>", "<br/>", "<script>", "<https:", "</", "</a", "</>", "<?", "<!",
+    "<!-", "<!--", "<!-->", "<!--->", "<!x", "<!DOCTYPE [", "<!ELEMENT [", "<![", "<![if ", "<![x", "<![CDATA[",
+    "&", "&a", "&#", "&#1", "&#x", "&#x1", "&#xD800", "&#0", "&amp", "&lt", "&notit", "&#" + "9" * 20,
+]  # fmt: skip
+CLOSERS = [">", "/>", "-->", "--!>", "--", "?>", "]", "]>", "]]>", ";", "'", '"', "=", "/"]
+ODD = [
+    "\0", "\x01", "\x07", "\b", "\x1b[2J", "\x1b]8;;", "\x7f", "\x85", "\x9b", "\xa0", "\xad", "\t", "\n", "\r", "\v",
+    "\f", "\x1c", "\u2028", "\u2029", "\u061c", "\u200e", "\u202e", "\u2066", "\u2069", "\u200b", "\u200d", "\ufeff",
+    "\ufe0f", "\u0301", "\u0489", "\u20dd", "\u0e47", "\U000e0041", "\ufffe", "\ufffd", "\ud800", "\udfff", "\ud83d",
+    "👍", "名", "ﷺ", "é", "…", " ", "  ", "a", "x1", "1",
+    "@everyone", "<!channel>", "<@U1>", "{{7*7}}", "javascript:", "END:VCALENDAR",
+]  # fmt: skip
+pieces = st.sampled_from(OPENERS + CLOSERS + ODD)
 texts = (
     st.text()
-    | st.text("<&;>/ab#x1\n\x1b\u2028\u202e\u0301\u200b\ud800")
-    | st.sampled_from(["1", "\0", "\x01", "x" * 5_000])
+    | st.lists(pieces, min_size=1, max_size=12).map("".join)
+    | st.sampled_from(["1", "\0", "\x01", "x" * 5_000, "<![x>", "&#" + "9" * 5_000 + ";"])
 )
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(datetime.isoformat)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | times
@@ -62,17 +79,36 @@ def fuzzed():
     return InProcess()
 
 
-def check(app, made, path="/webhook/statuspage"):
-    """Post a payload; an answer that accepts it has printed two harmless lines, any other none."""
-    app.printed.clear()
-    answer = app.post(json.dumps(made), path)
-
+def is_answered(app, answer):
     assert answer.status_code in (200, 202, 400), answer.text
     assert answer.is_json
+
+
+def is_printed_in_two_harmless_lines_if_accepted(app, answer):
     assert len(app.printed) == (answer.json.get("status") == "accepted")
     for block in app.printed:
         assert TWO_LINES.fullmatch(block), block
         assert block.replace("\n", "").isprintable()
+
+
+def is_listed(app, answer):
+    if app.printed:
+        assert app.incidents("?limit=1")
+        assert app.get("/incidents?limit=1", headers={"Accept": "text/plain"}).status_code == 200
+
+
+# All that holds after any payload, as functions of the app and its answer. To make another reader look at what was
+# posted, add it here.
+CHECKS = [is_answered, is_printed_in_two_harmless_lines_if_accepted, is_listed]
+
+
+def check(app, made, path="/webhook/statuspage"):
+    """Post a payload, then make every check."""
+    app.printed.clear()
+    answer = app.post(json.dumps(made), path)
+
+    for holds in CHECKS:
+        holds(app, answer)
 
 
 @quick
@@ -87,6 +123,9 @@ def test_any_json_is_answered(fuzzed, value):
 @example(("minimal", ("incident", "components", 0, "name")), "\u200b")
 @example(("maintenance-scheduled", ("incident", "name")), "\u202e")
 @example(("component-update", ("component", "name")), "\x1b")
+@example(("minimal", ("incident", "name")), "<![x>")
+@example(("incident-created", ("incident", "incident_updates", 0, "body")), "<![x>")
+@example(("incident-created", ("incident", "incident_updates", 0, "body")), "&#" + "9" * 5_000 + ";")
 def test_anything_in_a_fields_place_is_answered(fuzzed, place, value):
     check(fuzzed, replaced(*place, value))
 
@@ -140,21 +179,55 @@ date_parts = st.sampled_from([" ", "\0", "0" * 40]) | st.sampled_from(
 @example("9999-12-31T23:59:59-23:59")
 def test_any_text_as_a_time_is_an_instant_or_none_in_no_time(value):
     began = time.perf_counter()
-    instant = payloads.time(value)
+    found = instant(value)
 
     assert time.perf_counter() - began < 0.2
-    assert instant is None or (instant.tzinfo is UTC and 1970 <= instant.year <= 2099)
+    assert found is None or (found.tzinfo is UTC and 1970 <= found.year <= 2099)
 
 
 @quick
 @given(st.lists(date_parts, max_size=14).map("".join))
 def test_a_text_without_a_year_is_no_time(value):
     if not re.search(r"(19|20)\d\d", value):
-        assert payloads.time(value) is None
+        assert instant(value) is None
+
+
+joined = texts | st.lists(texts).map("".join)
 
 
 @quick
-@given(texts | st.lists(texts).map("".join), st.integers(5, 100))
+@given(joined)
+@example("&#" + "9" * 5_000 + ";")
+def test_escaped_text_is_read_as_it_was(value):
+    assert text.plain(escape(value)) == value
+
+
+@quick
+@given(st.lists(pieces, max_size=3).map("".join), st.lists(pieces, min_size=1, max_size=3).map("".join), pieces)
+def test_any_html_of_32_kib_is_read_in_50_ms(begin, repeated, end):
+    html = begin + repeated * (32_768 // len(repeated.encode("utf-8", "surrogatepass"))) + end
+
+    assert min(seconds_to_read(html) for _ in range(2)) < 0.05  # the second time no garbage is collected
+
+
+def seconds_to_read(html):
+    began = time.thread_time()
+    text.one_line(text.plain(html), 1_000)
+    return time.thread_time() - began
+
+
+@quick
+@given(joined, st.integers(3, 40))
+def test_any_text_is_cut_to_a_number_of_bytes(value, most):
+    cut = text.cut_bytes(value, most)
+
+    assert len(cut.encode("utf-8", "surrogatepass")) <= most
+    kept = value.encode("utf-8", "ignore").decode()  # lone surrogates go where a text is cut
+    assert cut == value or (cut[-1] == "…" and kept.startswith(cut[:-1]))
+
+
+@quick
+@given(joined, st.integers(5, 100))
 def test_any_text_becomes_one_short_printable_line(value, longest):
     line = text.one_line(text.plain(value), longest)
 

@@ -1,0 +1,19 @@
+"""What has been seen, in memory, or where an optional part has what the settings ask for, there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.history.contract import History
+from monitor.history.memory import MemoryHistory
+from monitor.settings import parts
+
+
+def open(config: Mapping[str, Any]) -> History:  # noqa: A001  # as a file is opened
+    """Return the history that the settings ask for; raise BadSetting."""
+    for part in parts(__name__):
+        durable: History | None = part.open(config)
+        if durable is not None:
+            return durable
+    return MemoryHistory()

@@ -1,78 +1,88 @@
-"""What has been seen, in memory and bounded: the default history. database.py does the same over SQL."""
+"""What has been seen, in memory and bounded: the default history. sql/ has the same in a database."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count, islice
 from time import time_ns
 
+import gevent
+from gevent.event import Event
+
 from monitor.history.contract import (
     MOST_ARRIVALS,
     MOST_PAGES,
-    MOST_SPANS,
+    MOST_PERIODS,
     Arrival,
-    Incident,
+    IncidentPeriod,
+    ListedIncident,
     Page,
-    Span,
-    Tally,
+    period_of,
     place_of,
-    span_of,
 )
+from monitor.history.memory_queue import MemoryQueue, OwnLease
 from monitor.history.query import Query
-from monitor.updates.incident import ended_at, fold, size_of
+from monitor.updates.incident import Incident, ended, fold, is_news, size_of, without_story
 from monitor.updates.update import Key, Update
 
 Identity = tuple[str, str]  # page and id
 Row = tuple[int, int, Identity]  # a place and who stands there
+Change = tuple[datetime, int, Identity]  # when a component changed, in which order that was seen, and which change
 
 
 class MemoryHistory:
-    """The newest keys and the newest incidents, bounded in number, the incidents also in the size of their texts."""
+    """The newest keys, incidents and arrivals, bounded in number, incidents and arrivals also in size."""
 
     problem: str | None = None
-    late: Callable[[Update], None]
 
-    def __init__(
-        self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_characters: int = 50_000_000
-    ) -> None:
-        self._most_keys, self._most_incidents, self._most_characters = most_keys, most_incidents, most_characters
+    def __init__(self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_bytes: int = 50_000_000) -> None:
+        self._most_keys, self._most_incidents, self._most_bytes = most_keys, most_incidents, most_bytes
         self._seen: set[Key] = set()
         self._oldest_seen: deque[Key] = deque()
-        self._incidents: dict[Identity, tuple[Update, Row, int]] = {}
+        self._incidents: dict[Identity, tuple[Incident, Row, int]] = {}
         self._rows: deque[Row] = deque()  # oldest first
-        self._numbers = count(1)
-        self._characters = 0
+        self._numbers, self._bytes = count(1), 0
+        self._changes: defaultdict[Identity, list[Change]] = defaultdict(list)  # by page and component, oldest first
         # Begun at the time, so that numbers rise over a restart too.
         self._arrivals: deque[tuple[int, Update, int]] = deque()
-        self._arrived, self._arrived_characters = count(time_ns() // 1000), 0
-        self._pages: dict[str, Tally] = {}
+        self._arrived, self._arrived_bytes = count(time_ns() // 1000), 0
+        self._next_arrival, self._is_awaited = Event(), False
+        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self._queues: dict[str, MemoryQueue] = {}
 
-    def add(self, update: Update) -> bool:
-        """Record an update; return True once per key while the key is among the newest 100,000."""
-        key = update.key
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        self._oldest_seen.append(key)
-        if len(self._seen) > self._most_keys:
-            self._seen.remove(self._oldest_seen.popleft())
-        self._arrive(update, self._record(update))
-        while len(self._incidents) > self._most_incidents or self._characters > self._most_characters:
-            _, _, size = self._incidents.pop(self._rows.popleft()[2])
-            self._characters -= size
-        return True
+    def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
+        """Record an update; return its incident once per key while the key is among the newest 100,000."""
+        known = self._incidents.get((update.page_id, update.id))
+        is_new = is_news(known and known[0], update, is_new_key=self._see(update.key))
+        self._page(update.page_id).count(update, is_new)
+        if not is_new:
+            return None
+        incident = self._record(update)
+        if not update.is_past:
+            self._arrive(update)
+            for name in () if incident.is_ahead_of(update) else queues:
+                self.queue(name).put(update)
+        while len(self._incidents) > self._most_incidents or self._bytes > self._most_bytes:
+            self._forget(self._rows.popleft()[2])
+        return incident
 
-    def incidents(self, query: Query) -> list[Incident]:
+    def recovered(self) -> tuple[Incident, Update]:
+        """Wait for ever: no update is recorded that its sender was not told of."""
+        while True:
+            gevent.sleep(3600)
+
+    def incidents(self, query: Query) -> list[ListedIncident]:
         """Return at most `query.limit` incidents that match, newest first by created_at."""
         after = 0 if query.before is None else len(self._rows) - bisect_left(self._rows, (*query.before, ("", "")))
         rows = (self._incidents[identity] for _, _, identity in islice(reversed(self._rows), after, None))
-        found = (Incident(state, row[:2]) for state, row, _ in rows if query.matches(state))
+        found = (ListedIncident(incident, row[:2]) for incident, row, _ in rows if query.matches(incident))
         return list(islice(found, query.limit))
 
-    def incident(self, page_id: str, id: str) -> Update | None:  # noqa: A002  # as in Update
+    def incident(self, page_id: str, id: str) -> Incident | None:  # noqa: A002  # as in Update
         """Return one incident with its whole story, or None for one that is not known."""
         known = self._incidents.get((page_id, id))
         return known[0] if known else None
@@ -85,44 +95,124 @@ class MemoryHistory:
         later = bisect_left(self._arrivals, (after + 1,))
         return [Arrival(number, update) for number, update, _ in islice(self._arrivals, later, later + limit)]
 
-    def pages(self) -> list[Page]:
-        """Return the newest MOST_PAGES pages that updates came of, by name."""
-        return sorted((tally.page() for tally in self._pages.values()), key=lambda page: page.name)
+    def wait_for_arrivals(self, after: int, seconds: float) -> None:
+        """Return once there is an arrival past number `after`, at the latest after so many seconds."""
+        if not self._arrivals or self._arrivals[-1][0] <= after:
+            self._is_awaited = True
+            self._next_arrival.wait(seconds)
 
-    def spans(self, since: datetime) -> list[Span]:
-        """Return what is open or ended since then, newest first, without component updates."""
+    def periods(self, since: datetime) -> list[IncidentPeriod]:
+        """Return what is open or ended since then, newest first."""
         states = (self._incidents[identity][0] for _, _, identity in reversed(self._rows))
-        asked = (state for state in states if not state.is_component_update and (ended_at(state) or since) >= since)
-        return [span_of(state) for state in islice(asked, MOST_SPANS)]
+        lasting = (one for one in states if (one.ended_at or since) >= since and one.status != "operational")
+        return [period_of(state) for state in islice(lasting, MOST_PERIODS)]
+
+    def pages(self) -> list[Page]:
+        """Return the newest MOST_PAGES pages that were heard of, by name."""
+        return sorted((replace(page) for page in self._pages.values()), key=lambda page: (page.name, page.id))
+
+    def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
+        """Write down what polling a page came to."""
+        page = self._page(page_id)
+        page.name, page.is_named, page.url, page.problem = name, True, url, problem
+        page.polled_at = polled_at or page.polled_at
+
+    def queue(self, name: str) -> MemoryQueue:
+        """Return a queue, which a restart empties."""
+        return self._queues.setdefault(name, MemoryQueue())
+
+    def forget_queues(self, but: Sequence[str]) -> int:  # noqa: ARG002
+        """Forget nothing: no queue outlasts the settings that asked for it."""
+        return 0
+
+    def lease(self, name: str) -> OwnLease:  # noqa: ARG002
+        """Return a lease that is always held: no other process knows this history."""
+        return OwnLease()
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
 
-    def _arrive(self, update: Update, size: int) -> None:
-        if not update.is_past:
-            self._arrivals.append((next(self._arrived), update, size))
-            self._arrived_characters += size
-        while len(self._arrivals) > MOST_ARRIVALS or self._arrived_characters > self._most_characters // 5:
-            self._arrived_characters -= self._arrivals.popleft()[2]
-        self._pages[update.page_id] = tally = self._pages.pop(update.page_id, None) or Tally(update.page_id)
-        tally.add(update)
-        if len(self._pages) > MOST_PAGES:
-            del self._pages[next(iter(self._pages))]
+    def _see(self, key: Key) -> bool:
+        """Return whether a key is new."""
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self._oldest_seen.append(key)
+        if len(self._seen) > self._most_keys:
+            self._seen.remove(self._oldest_seen.popleft())
+        return True
 
-    def _record(self, update: Update) -> int:
+    def _page(self, page_id: str) -> Page:
+        """Return a page as the newest of all."""
+        page = self._pages.setdefault(page_id, Page(page_id))
+        self._pages.move_to_end(page_id)
+        if len(self._pages) > MOST_PAGES:
+            self._pages.popitem(last=False)
+        return page
+
+    def _record(self, update: Update) -> Incident:
         identity = (update.page_id, update.id)
         known = self._incidents.get(identity)
+        incident = fold(known and known[0], update)
         if known is None:
-            state = fold(None, update)
-            row = (*place_of(state, next(self._numbers)), identity)
+            row = (*place_of(incident, next(self._numbers)), identity)
             if self._rows and row < self._rows[-1]:
                 insort(self._rows, row)
             else:
                 self._rows.append(row)
         else:
-            state, row = fold(known[0], update), known[1]
-            self._characters -= known[2]
-        size = size_of(state)
-        self._characters += size
-        self._incidents[identity] = state, row, size
-        return size
+            row = known[1]
+        if update.is_component_update and known is None:
+            incident = self._changed(incident, identity)
+        elif not update.is_component_update and self._changes:
+            self._end_what_is_operational(update)
+        self._keep(incident, row, known[2] if known else 0)
+        return incident
+
+    def _keep(self, incident: Incident, row: Row, size_before: int) -> None:
+        size = size_of(incident)
+        self._bytes += size - size_before
+        self._incidents[row[2]] = incident, row, size
+
+    def _changed(self, change: Incident, identity: Identity) -> Incident:
+        """Return a component's change with its end, after ending the one before."""
+        changes = self._changes[change.page_id, change.subject]
+        place = (change.updated_at, next(self._numbers), identity)
+        at = bisect_left(changes, place)
+        if at:
+            self._end(changes[at - 1][2], change.updated_at)
+        changes.insert(at, place)
+        return ended(change, changes[at + 1][0]) if at + 1 < len(changes) else change
+
+    def _end_what_is_operational(self, update: Update) -> None:
+        for component in update.components:
+            changes = self._changes.get((update.page_id, component.identity))
+            if component.status != "operational" or not changes:
+                continue
+            changed_at, _, identity = changes[-1]
+            if changed_at < update.updated_at and self._incidents[identity][0].is_open:
+                self._end(identity, update.updated_at)
+
+    def _end(self, identity: Identity, at: datetime) -> None:
+        incident, row, size = self._incidents[identity]
+        self._keep(ended(incident, at), row, size)
+
+    def _forget(self, identity: Identity) -> None:
+        incident, _, size = self._incidents.pop(identity)
+        self._bytes -= size
+        if incident.is_component_update:
+            component = incident.page_id, incident.subject
+            self._changes[component] = [change for change in self._changes[component] if change[2] != identity]
+            if not self._changes[component]:
+                del self._changes[component]
+
+    def _arrive(self, update: Update) -> None:
+        update = without_story(update)
+        size = size_of(update)
+        self._arrivals.append((next(self._arrived), update, size))
+        self._arrived_bytes += size
+        while len(self._arrivals) > MOST_ARRIVALS or self._arrived_bytes > self._most_bytes // 5:
+            self._arrived_bytes -= self._arrivals.popleft()[2]
+        if self._is_awaited:
+            awaited, self._next_arrival, self._is_awaited = self._next_arrival, Event(), False
+            awaited.set()

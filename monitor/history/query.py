@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.senders import payload
-from monitor.senders.statuspage import COMPONENT_STATUSES, INCIDENT_STATUSES, MAINTENANCE_STATUSES
-from monitor.updates.incident import is_open
-from monitor.updates.update import Update
+from monitor.updates.errors import BadQuery
+from monitor.updates.impacts import COMPONENT_STATUSES, IMPACTS, INCIDENT_STATUSES, MAINTENANCE_STATUSES, impact_of
+from monitor.updates.text import storable
+from monitor.updates.times import instant
+from monitor.updates.update import State
 
-IMPACTS = ("none", "minor", "major", "critical", "maintenance")
 STATUSES = ("open", *INCIDENT_STATUSES, *MAINTENANCE_STATUSES, *COMPONENT_STATUSES)
 DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 500
 
@@ -20,16 +20,16 @@ DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 500
 Place = tuple[int, int]
 
 
-class BadQuery(ValueError):
-    """A query string that cannot be answered; the text names the parameter and may be shown."""
-
-
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Incidents newest first by created_at, from below `before`; None asks for all."""
+    """Incidents newest first by created_at, from below `before`; None asks for all.
+
+    `page` is what was asked for, an id or a name; `page_ids` are the pages that go by it, which senders/pages.py knows.
+    """
 
     id: str | None = None
     page: str | None = None
+    page_ids: frozenset[str] | None = None
     component: str | None = None
     status: str | None = None
     impact: str | None = None
@@ -37,18 +37,21 @@ class Query:
     limit: int = DEFAULT_LIMIT
     before: Place | None = None
 
-    def matches(self, incident: Update) -> bool:
-        """Tell whether an incident passes the filters; a page or a component may be named or given by its id."""
+    def matches(self, state: State) -> bool:
+        """Tell whether an incident or an update passes the filters; a component is named or given by its id."""
         return (
-            (self.id is None or self.id == incident.id)
-            and (self.page is None or self.page in (incident.page, incident.page_id))
-            and (self.component is None or any(self.component in (c.name, c.id) for c in incident.components))
-            and (self.impact is None or self.impact == incident.impact)
-            and (self.since is None or incident.updated_at >= self.since)
-            and (
-                self.status is None or (is_open(incident) if self.status == "open" else self.status == incident.status)
-            )
+            (self.id is None or self.id == state.id)
+            and (self.page_ids is None or state.page_id in self.page_ids)
+            and (self.component is None or self.component.casefold() in names_of_components(state))
+            and (self.impact is None or self.impact == impact_of(state))
+            and (self.since is None or state.updated_at >= self.since)
+            and (self.status is None or self.status == state.status or (self.status == "open" and state.is_open))
         )
+
+
+def names_of_components(state: State) -> set[str]:
+    """Return what a state's components are asked for by: names and ids, folded, as case does not matter."""
+    return {text.casefold() for component in state.components for text in (component.name, component.id) if text}
 
 
 def cursor(place: Place) -> str:
@@ -66,7 +69,7 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
         page=given.get("page"),
         component=given.get("component"),
         status=_one_of("status", STATUSES, given.get("status")),
-        impact=_one_of("impact", IMPACTS, given.get("impact")),
+        impact=_one_of("impact", tuple(IMPACTS), given.get("impact")),
         since=_since(given.get("since")),
         limit=_limit(given.get("limit")),
         before=_before(given.get("cursor")),
@@ -76,7 +79,7 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
 def _once(name: str, values: list[str]) -> str:
     if len(values) != 1:
         raise BadQuery(f"parameter {name!a} is given {len(values)} times")
-    return payload.storable(values[0])
+    return storable(values[0])
 
 
 def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
@@ -88,7 +91,7 @@ def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
 def _since(value: str | None) -> datetime | None:
     if value is None:
         return None
-    since = payload.time(value.replace(" ", "+"))  # a + that the caller did not escape arrives as a space
+    since = instant(value.replace(" ", "+"))  # a + that the caller did not escape arrives as a space
     if since is None:
         raise BadQuery("since is not an ISO 8601 time such as 2025-11-03T14:32:00Z")
     return since

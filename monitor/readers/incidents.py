@@ -1,33 +1,66 @@
-"""A page of `GET /incidents`: found incidents -> JSON, or the two lines of each."""
+"""`GET /incidents`: what is known, as JSON in Statuspage's shape, or the two lines of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import gevent
-from flask import json
+from flask import Flask, Response, json, request
 
 from monitor.history import query
-from monitor.history.contract import Incident
-from monitor.updates.incident import document
-from monitor.updates.update import lines
+from monitor.history.contract import History, ListedIncident
+from monitor.history.query import Query
+from monitor.readers.shared_answer import SharedAnswer
+from monitor.senders.pages import Pages
+from monitor.server.requests import require
+from monitor.updates.document import document
+from monitor.updates.update import two_lines
 
-LARGEST_ANSWER = 1024 * 1024  # a page ends early here, with a cursor for the rest
+LARGEST_ANSWER = 1024 * 1024  # bytes; a page ends early here, with a cursor for the rest
+ROWS_BETWEEN_TURNS = 20  # a page of 1 MiB takes 8 ms: others are answered in between
 
 
-def as_text(found: Sequence[Incident]) -> str:
-    return "".join([lines(incident.state) for incident in found])
+def init_app(app: Flask, history: History, pages: Pages) -> None:
+    """Add `GET /incidents`."""
+    answers = SharedAnswer()
+
+    @app.get("/incidents")
+    def incidents() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        asked = query.read(request.args.to_dict(flat=False))
+        mimetype = request.accept_mimetypes.best_match(["application/json", "text/plain"]) or "application/json"
+        made = answers.get((asked, mimetype), lambda: _made(history, pages, asked, mimetype).encode())
+        return Response(made, mimetype=mimetype)
 
 
-def as_json(found: Sequence[Incident], limit: int) -> str:
-    """Return `{"incidents": […], "next_cursor": …}`; fewer than `limit` found are the last there are."""
+def _made(history: History, pages: Pages, asked: Query, mimetype: str) -> str:
+    asked = pages.resolve(asked)
+    found = history.incidents(asked)
+    if mimetype == "text/plain":
+        return "".join([two_lines(pages.shown(one.incident)) for one in found])
+    return _as_json(found, asked, pages)
+
+
+def _as_json(found: Sequence[ListedIncident], asked: Query, pages: Pages) -> str:
+    """Return `{"incidents": […], "next_cursor": …}`; fewer than the limit found are the last there are."""
     rows: list[str] = []
     size = 0
-    while len(rows) < len(found) and size < LARGEST_ANSWER:
-        if len(rows) % 20 == 19:
-            gevent.sleep(0)  # a page of 1 MiB takes 8 ms: let others be answered in between
-        rows.append(json.dumps(document(found[len(rows)].state)))
-        size += len(rows[-1])
-    is_last = len(rows) == len(found) < limit
+    while len(rows) < len(found):
+        if len(rows) % ROWS_BETWEEN_TURNS == ROWS_BETWEEN_TURNS - 1:
+            gevent.sleep(0)
+        row = json.dumps(document(pages.shown(found[len(rows)].incident)))
+        size += len(row)
+        if rows and size > LARGEST_ANSWER:
+            break
+        rows.append(row)
+    is_last = len(rows) == len(found) < asked.limit
     next_cursor = None if is_last else query.cursor(found[len(rows) - 1].place)
-    return f'{{"incidents": [{", ".join(rows)}], "next_cursor": {json.dumps(next_cursor)}}}\n'
+    answer = {"next_cursor": next_cursor} | unknown(asked, pages)
+    return f'{{"incidents": [{", ".join(rows)}], {json.dumps(answer)[1:]}\n'
+
+
+def unknown(asked: Query, pages: Pages) -> dict[str, object]:
+    """Return what says that nobody knows the page that is asked for: then nothing found means nothing."""
+    if asked.page is None or asked.page_ids:
+        return {}
+    return {"unknown": {"page": asked.page, "nearest": pages.nearest(asked.page)}}

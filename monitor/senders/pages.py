@@ -1,19 +1,32 @@
-"""What pages are called: those that MONITOR_PAGES names, and the rest by the first name that they were seen under.
+"""The registry of pages: what each is called, how it is heard, and when it last was; its rows are the history's.
 
-A page keeps its name for its id from then on, so that no stream of updates changes its name half-way.
+A page is known by its id; names are for people. MONITOR_PAGES names a page over all else; then the first name that a
+person or a provider gave it stays, so that no stream of updates changes its name half-way.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from itertools import chain
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from monitor.history.contract import History, Unavailable
-from monitor.senders.payload import LONGEST_ID, setting
-from monitor.updates.update import LONGEST_PAGE, Update
+from flask import Flask
+
+from monitor.history.contract import History, Page
+from monitor.history.query import Query
+from monitor.settings import Settings, from_json
+from monitor.updates.errors import NotAnUpdate, Unavailable
+from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, State, Update
+
+log = logging.getLogger("event_monitor")
+AnyState = TypeVar("AnyState", bound=State)
 
 MOST_NAMES = 10_000  # strangers could name pages without end
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -29,72 +42,153 @@ class KnownPage:
 
     @property
     def host(self) -> str:
+        """The host of its address."""
         return urlsplit(self.url).hostname or ""
 
 
-class Names:
-    """The names of pages by their ids; with a history in SQL, over restarts too."""
+class Pages:
+    """The pages of one history. `names_given` counts the names: what was resolved before may be found now."""
 
-    def __init__(self, known: Iterable[KnownPage], history: History) -> None:
-        known = list(known)
-        self._trusted = {page.id: page.name for page in known if page.id and page.name}
+    def __init__(self, known: Iterable[KnownPage], history: History, bound: Collection[str] = ()) -> None:
+        self._given = {page.url: page for page in known}
+        self._bound = set(bound)  # the pages that a token of their own speaks for
+        self._trusted = {page.id: page.name for page in self._given.values() if page.id and page.name}
         self._names = dict(self._trusted)
-        self._of_hosts = {page.host: page.name for page in known if page.name}
+        self._of_hosts = {page.host: page.name for page in self._given.values() if page.name}
+        self._urls = {page.id: page.url for page in self._given.values() if page.id}  # where each page is polled
         self._history = history
         self._is_loaded = False
+        self._unheard: dict[str, Page] = {}  # by address: polled, and the page's id is not known yet
+        self.names_given = 0
 
-    def named(self, update: Update) -> Update:
+    def name_for(self, update: Update) -> Update:
         """Return the update under the name that its page goes by."""
         name = self._names.get(update.page_id) if self._is_loaded else self._load(update.page_id)
         if name is None and not update.is_named:
             name = self._of_hosts.get(update.page)
         if name is None:
             if update.is_named:
-                self.learn(update.page_id, update.page)
+                self.remember(update.page_id, update.page)
             return update
         return update if name == update.page else replace(update, page=name, is_named=True)
 
-    def bound(self, update: Update, page: str) -> Update:
-        """Return the update as one of this page, whatever page its sender says it is of.
+    def bind_to(self, update: Update, page: str) -> Update:
+        """Return the update as one of this page, whatever page its sender says it is of."""
+        page_id = self.id_bound_to(page)
+        return replace(update, page_id=page_id, page=self._trusted.get(page_id, page), is_named=True)
 
-        The page's id is that of MONITOR_PAGES, or what asking the page gave, in an earlier run too; without any it is
-        the name.
+    def id_bound_to(self, page: str) -> str:
+        """Return the id of the page that a token speaks for.
+
+        It is that of MONITOR_PAGES, or what polling the page gave, in an earlier run too; without any it is the name.
         """
         if not self._is_loaded:
             self._load(page)
-        trusted = (at for at, name in self._trusted.items() if page in (at, name))
-        earlier = (at for at, name in self._names.items() if name == page != at)
-        page_id = next(chain(trusted, earlier), page)
-        return replace(update, page_id=page_id, page=self._trusted.get(page_id, page), is_named=True)
+        trusted = (page_id for page_id, name in self._trusted.items() if page in (page_id, name))
+        earlier = (page_id for page_id, name in self._names.items() if name == page != page_id)
+        return next(chain(trusted, earlier), page)
 
-    def trust(self, page_id: str, name: str, named: str | None) -> None:
-        """Take a page's id from itself, that was asked, and its name, unless it is `named` or goes by one already."""
-        known = self._names.get(page_id) if self._is_loaded else self._load(page_id)
-        self._trusted[page_id] = self._names[page_id] = named or known or name
+    def trust(self, known: KnownPage, own_id: str | None, own_name: str | None) -> str:
+        """Take its own id and name from a polled page; return the id that it goes by.
 
-    def of(self, page_id: str) -> str | None:
+        It speaks for itself only: raise NotAnUpdate for an id that another page goes by; such a name is refused.
+        """
+        page_id = known.id or own_id or known.host
+        if known.name and known.name in self._bound:
+            page_id = self.id_bound_to(known.name)
+        others = {page.name for page in self._given.values() if page.url != known.url} | self._bound
+        others -= {known.name, known.id}
+        goes_by = self._names.get(page_id) if self._is_loaded else self._load(page_id)
+        if page_id in others or self._urls.setdefault(page_id, known.url) != known.url:
+            raise NotAnUpdate(f"goes by the id {page_id!a}, as another page does")
+        name = known.name or goes_by or own_name or known.host
+        others |= {other for other_id, other in self._names.items() if self._urls.get(other_id) != known.url}
+        if not known.name and not goes_by and name.casefold() in {other.casefold() for other in others if other}:
+            log.warning("polling: %s calls itself %a, as another page is called", known.url, name)
+            name = known.host
+        if self._trusted.get(page_id) != name:
+            self._trusted[page_id] = self._names[page_id] = name
+            self.names_given += 1
+        return page_id
+
+    def polled(self, known: KnownPage, page_id: str | None, problem: str | None) -> None:
+        """Write down what polling a page came to; without an id it has not answered yet; raise Unavailable."""
+        if page_id is None:
+            page = Page(known.id or known.host, name=known.name or known.host, url=known.url, problem=problem)
+            self._unheard[known.url] = page
+            return
+        self._unheard.pop(known.url, None)
+        polled_at = None if problem else datetime.now(UTC)
+        name = self._names.get(page_id) if self._is_loaded else self._load(page_id)
+        name = name or known.host
+        self._history.note(page_id, name=name, url=known.url, polled_at=polled_at, problem=problem)
+
+    def name_of(self, page_id: str) -> str | None:
         """Return what a page goes by, if that is known."""
         return self._names.get(page_id)
 
-    def learn(self, page_id: str, name: str) -> None:
+    def remember(self, page_id: str, name: str) -> None:
         """Call a page by this name from now on, unless it has one already."""
-        if len(self._names) < MOST_NAMES:
-            self._names.setdefault(page_id, name)
+        if page_id not in self._names and len(self._names) < MOST_NAMES:
+            self._names[page_id] = name
+            self.names_given += 1
+
+    def shown(self, state: AnyState) -> AnyState:
+        """Return a state under the name that its page goes by now."""
+        name = self._names.get(state.page_id, state.page)
+        return state if name == state.page else replace(state, page=name)
+
+    def known(self) -> list[Page]:
+        """Return every page that was heard of, under its name, by name; raise Unavailable."""
+        pages = self._history.pages()
+        for page in pages:
+            if page.is_named:
+                self.remember(page.id, page.name)
+            page.name = self._names.get(page.id, page.name)
+            if page.url in self._given:
+                self._urls.setdefault(page.id, page.url)
+        self._is_loaded = True
+        heard = {page.url for page in pages}
+        pages += [page for url, page in self._unheard.items() if url not in heard]
+        return sorted(pages, key=lambda page: (page.name, page.id))
+
+    def resolve(self, query: Query) -> Query:
+        """Return the query with the ids of the pages that go by what it asks for, in any case; raise Unavailable."""
+        if query.page is None:
+            return query
+        wanted = query.page.casefold()
+        names = chain(((page.id, page.name) for page in self.known()), self._names.items())
+        ids = (page_id for page_id, name in names if wanted in (page_id.casefold(), name.casefold()))
+        return replace(query, page_ids=frozenset(ids))
+
+    def nearest(self, name: str) -> list[str]:
+        """Return the known names that are most like this one, which nobody knows."""
+        names = {known.casefold(): known for known in self._names.values()}
+        return [names[found] for found in get_close_matches(name.casefold(), list(names))]
 
     def _load(self, page_id: str) -> str | None:
-        try:
-            for page in self._history.pages():
-                if page.is_named:
-                    self.learn(page.id, page.name)
-            self._is_loaded = True
-        except Unavailable:  # then nothing is recorded just now, either
-            pass
+        with suppress(Unavailable):  # then nothing is recorded just now, either
+            self.known()
         return self._names.get(page_id)
+
+
+def init_app(app: Flask, history: History) -> Pages:
+    """Give the app its registry of pages."""
+    tokens = app.config.get("WEBHOOK_TOKEN")
+    bound = tokens.values() if isinstance(tokens, dict) else ()
+    pages = app.extensions[__name__] = Pages(app.config.get("PAGES", ()), history, bound)
+    return pages
+
+
+def pages_of(app: Flask) -> Pages:
+    """Return the app's registry of pages."""
+    pages: Pages = app.extensions[__name__]
+    return pages
 
 
 def parse(value: str) -> tuple[KnownPage, ...]:
     """Return the pages in a JSON list of addresses, or of {"url", "name", "id"}; raise ValueError naming the entry."""
-    entries = setting(value)
+    entries = from_json(value)
     if not isinstance(entries, list) or not entries:
         raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
     pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
@@ -109,8 +203,8 @@ def _page(number: int, entry: object) -> KnownPage:
         raise ValueError(f'entry {number} is neither an address nor {{"url", "name", "id"}}')
     if wrong := [name for name, text in given.items() if not isinstance(text, str) or not text.strip()]:
         raise ValueError(f"entry {number}: {wrong[0]} is not a text")
-    if len(given.get("name", "")) > LONGEST_PAGE or len(given.get("id", "")) > LONGEST_ID:
-        raise ValueError(f"entry {number}: name is longer than {LONGEST_PAGE} or id than {LONGEST_ID} characters")
+    if len(given.get("name", "")) > LONGEST_PAGE or len(given.get("id", "")) > LONGEST_NAME:
+        raise ValueError(f"entry {number}: name is longer than {LONGEST_PAGE} or id than {LONGEST_NAME} characters")
     return KnownPage(_address(number, given["url"]), given.get("name"), given.get("id"))
 
 
@@ -128,3 +222,6 @@ def _address(number: int, url: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         raise ValueError(f"entry {number}: {url!a} does not begin with https://")
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+
+
+SETTINGS: Settings = {"PAGES": parse}

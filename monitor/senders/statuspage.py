@@ -11,20 +11,22 @@ import re
 from functools import lru_cache
 from html import escape
 
-from monitor.senders.payload import (
-    LONGEST_ID,
-    JSONObject,
-    NotAnUpdate,
-    UnknownShape,
-    identifier,
-    mapping,
-    records,
-    storable,
-    text,
-    time,
-    word,
+from monitor.senders.payload import JSONObject, identifier, mapping, records, text, word
+from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.impacts import COMPONENT_IMPACTS, in_words
+from monitor.updates.text import cut_bytes, storable
+from monitor.updates.times import instant
+from monitor.updates.update import (
+    LONGEST_BODY,
+    LONGEST_NAME,
+    MOST_COMPONENTS,
+    Component,
+    IncidentUpdate,
+    Update,
+    bounded,
+    headline,
+    said_at,
 )
-from monitor.updates.update import Component, IncidentUpdate, Update, headline, in_words, said_at
 
 # Stands in affected_components as if it were one (status.datadoghq.com).
 NO_COMPONENT = "No components were affected by this update."
@@ -35,13 +37,8 @@ SHARED_HOSTS = frozenset(
     "status.io app.status.io app.incident.io".split()
 )
 
-LONGEST_ADDRESS = 300  # of which a host is read
-LONGEST_NAME, LONGEST_LINK = 200, 2000  # names of pages and components, and links, are kept for long
+LONGEST_ADDRESS, LONGEST_LINK = 300, 2000  # of which a host is read; that a page may show as a link
 _host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
-
-INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
-MAINTENANCE_STATUSES = ("scheduled", "in_progress", "verifying", "completed")
-COMPONENT_STATUSES = ("operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance")
 
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
@@ -64,7 +61,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     if incident_id is None:
         raise NotAnUpdate("incident.id is missing or not a text")
 
-    created_at, meta = time(incident.get("created_at")), mapping(payload.get("meta"))
+    created_at, meta = instant(incident.get("created_at")), mapping(payload.get("meta"))
     entries = records(incident.get("incident_updates"))
     incident_updates = tuple([_incident_update(entry) for entry in entries])
     newest = (
@@ -73,20 +70,22 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     newest_entry = None if newest is None else incident_updates[newest]
     # created_at comes last: it is the same in every update of an incident, which would then look like one.
     updated_at = (
-        time(incident.get("updated_at"))
+        instant(incident.get("updated_at"))
         or (newest_entry and newest_entry.time)
-        or time(meta.get("generated_at"))
+        or instant(meta.get("generated_at"))
         or created_at
     )
     if updated_at is None:
         raise NotAnUpdate("incident.updated_at is missing or not a time")
 
-    name = text(incident.get("name")) or f"Incident {incident_id}"
+    name = (text(incident.get("name")) or f"Incident {incident_id}")[:LONGEST_NAME]
     status = word(incident.get("status"))
     page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
     components = _components(incident.get("components"))
     if not components and newest is not None:
         components = _components(entries[newest].get("affected_components"))
+    # So few cannot pass the bound of a story.
+    story, is_cut = (incident_updates, False) if len(entries) <= 8 else bounded(incident_updates)
     return Update(
         page_id=page_id,
         page=page_name,
@@ -97,13 +96,14 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         status=status,
         impact=word(incident.get("impact")),
         created_at=created_at or updated_at,
-        resolved_at=time(incident.get("resolved_at")),
-        scheduled_for=time(incident.get("scheduled_for")),
-        scheduled_until=time(incident.get("scheduled_until")),
+        resolved_at=instant(incident.get("resolved_at")),
+        scheduled_for=instant(incident.get("scheduled_for")),
+        scheduled_until=instant(incident.get("scheduled_until")),
         shortlink=_link(incident.get("shortlink")),
-        postmortem_body=text(incident.get("postmortem_body")),
+        postmortem_body=_body(incident.get("postmortem_body")),
         components=components,
-        incident_updates=incident_updates,
+        incident_updates=story,
+        is_cut=is_cut,
         unsubscribe=_link(meta.get("unsubscribe")),
         is_named=is_named,
     )
@@ -111,25 +111,30 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
 
 def _incident_update(entry: JSONObject) -> IncidentUpdate:
     return IncidentUpdate(
-        id=text(entry.get("id")),
+        id=(text(entry.get("id")) or "")[:LONGEST_NAME] or None,
         status=word(entry.get("status")),
-        body=text(entry.get("body")),
-        created_at=time(entry.get("created_at")),
-        updated_at=time(entry.get("updated_at")),
-        display_at=time(entry.get("display_at")),
+        body=_body(entry.get("body")),
+        created_at=instant(entry.get("created_at")),
+        updated_at=instant(entry.get("updated_at")),
+        display_at=instant(entry.get("display_at")),
     )
+
+
+def _body(value: object) -> str | None:
+    body = text(value)
+    return body and cut_bytes(body, LONGEST_BODY)
 
 
 def _message(incident: JSONObject, name: str, status: str | None, newest: IncidentUpdate | None) -> str:
     if newest and newest.body and (status != "postmortem" or newest.status == "postmortem"):
         return newest.body
-    postmortem = text(incident.get("postmortem_body")) if status == "postmortem" else None
+    postmortem = _body(incident.get("postmortem_body")) if status == "postmortem" else None
     return postmortem or (newest and newest.body) or escape(headline(status, name), quote=False)
 
 
 def _components(value: object) -> tuple[Component, ...]:
     components = []
-    for record in records(value):
+    for record in records(value)[:MOST_COMPONENTS]:
         name = text(record.get("name"))
         if name and name != NO_COMPONENT:
             # affected_components calls the id `code` and the status `new_status`
@@ -150,9 +155,9 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
     if change_id is None or new_status is None:
         raise UnknownShape("component_update has no " + ("new_status" if change_id else "id"))
     updated_at = (
-        time(change.get("created_at"))
-        or time(component.get("updated_at"))
-        or time(mapping(payload.get("meta")).get("generated_at"))
+        instant(change.get("created_at"))
+        or instant(component.get("updated_at"))
+        or instant(mapping(payload.get("meta")).get("generated_at"))
     )
     if updated_at is None:
         raise NotAnUpdate("component_update.created_at is missing or not a time")
@@ -169,6 +174,7 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
         name=name,
         message=in_words(new_status) + (f" (was {in_words(old_status)})" if old_status else ""),
         status=new_status,
+        impact=COMPONENT_IMPACTS.get(new_status),
         created_at=updated_at,
         components=(Component(component_id, name, new_status),),
         is_component_update=True,
@@ -191,7 +197,7 @@ def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | 
         or told_apart_by
         or "Unknown page"
     )
-    return (told_apart_by or name)[:LONGEST_ID], name[:LONGEST_NAME], given is not None
+    return (told_apart_by or name)[:LONGEST_NAME], name[:LONGEST_NAME], given is not None
 
 
 @lru_cache(maxsize=1024)

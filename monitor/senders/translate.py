@@ -12,16 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 
-from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, identifier, mapping, text, time
-
-# A component's status -> the impact that it means.
-IMPACTS = {
-    "operational": "none",
-    "degraded_performance": "minor",
-    "partial_outage": "major",
-    "major_outage": "critical",
-    "under_maintenance": "maintenance",
-}
+from monitor.senders.payload import JSONObject, identifier, mapping, text
+from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.impacts import COMPONENT_IMPACTS
+from monitor.updates.times import instant
 
 _words = re.compile(r"\w+")
 
@@ -34,7 +28,7 @@ def word(value: object, words: Mapping[str, str]) -> str | None:
 
 def impact(value: object, words: Mapping[str, str]) -> str | None:
     """Return the impact that a component's status, in the sender's words, means."""
-    return word(word(value, words), IMPACTS)
+    return word(word(value, words), COMPONENT_IMPACTS)
 
 
 def stage(at: datetime | None, start: datetime | None, end: datetime | None) -> str | None:
@@ -64,7 +58,7 @@ def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObjec
     new_status = word(change.get("new_status") or component.get("status"), words)
     if new_status is None:
         raise UnknownShape("component_update has no new_status")
-    created_at = time(change.get("created_at")) or time(component.get("updated_at"))
+    created_at = instant(change.get("created_at")) or instant(component.get("updated_at"))
     if created_at is None:
         raise NotAnUpdate("component_update.created_at is missing or not a time")
     # As JSON, in which no id can run into the next text; hashed, as it may be longer than an id.

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from monitor.history.contract import Unavailable
-from monitor.history.query import BadQuery
-from monitor.senders.payload import NotAnUpdate, UnknownShape
-from monitor.server.requests import LARGEST_BODY, excerpt, where
+from monitor.server.requests import BODY, LARGEST_BODY
+from monitor.updates.errors import BadQuery, NotAnUpdate, Unavailable, UnknownShape
+from monitor.updates.text import describe_error, excerpt
 
 log = logging.getLogger("event_monitor")
 Answer = tuple[Response, int]
@@ -23,7 +22,7 @@ class Errors:
     def __init__(self, count: Callable[[str, str], None]) -> None:
         self._count = count
 
-    def answer(self, app: Flask) -> None:
+    def init_app(self, app: Flask) -> None:
         """Handle the app's errors from now on."""
         app.register_error_handler(UnknownShape, self._ignore)
         app.register_error_handler(Unavailable, self._ask_again)
@@ -34,7 +33,7 @@ class Errors:
     def _ignore(self, reason: UnknownShape) -> Answer:
         """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
         self._count(request.args.get("page", ""), "ignored")
-        log.warning("ignored: %s: %s", reason, excerpt(request.environ["event_monitor.body"]))
+        log.warning("ignored: %s: %s", reason, excerpt(request.environ[BODY]))
         return jsonify(status="ignored", reason=str(reason)), 202
 
     def _ask_again(self, reason: Unavailable) -> Answer:
@@ -52,7 +51,7 @@ class Errors:
             reason = f"the body is larger than {LARGEST_BODY} bytes"
         if request.method == "POST":
             self._count("", "refused")
-        asked, body = excerpt(request.path.encode()), excerpt(request.environ.get("event_monitor.body", b""))
+        asked, body = excerpt(request.path.encode()), excerpt(request.environ.get(BODY, b""))
         if status == NotFound.code:
             reason = f"nothing is served at {asked}"
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
@@ -65,5 +64,5 @@ class Errors:
         return response, status
 
     def _fail(self, error: Exception) -> Answer:
-        log.error("%s", where(error))
+        log.error("%s", describe_error(error))
         return jsonify(error="internal error; the log says more"), 500

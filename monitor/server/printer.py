@@ -1,4 +1,4 @@
-"""Print without ever waiting: texts queue up, and one greenlet writes them when the descriptor takes them.
+"""Print without ever waiting: a text is written in its caller's turn; only what the descriptor does not take waits.
 
 A plain print stops the whole server once a pipe that nobody reads is full (after 64 KiB). Used for stdout,
 which carries updates and nothing else, and for stderr, which carries the log.
@@ -7,26 +7,20 @@ which carries updates and nothing else, and for stderr, which carries the log.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import select
-import sys
 from collections import deque
 from collections.abc import Callable
-from time import gmtime, monotonic
+from time import monotonic
 
 import gevent
-from gevent.event import Event
 from gevent.monkey import get_original
 
 MOST_WAITING = 10_000
-AT_ONCE = select.PIPE_BUF  # what a pipe that polls as writable takes without blocking
-GATHER = 0.002  # in a storm, one system call for many texts
 PAUSE_WHEN_BLOCKED, PAUSE_AFTER_ERROR = 0.05, 1.0
-READER_IS_GONE = (errno.EPIPE, errno.EBADF)
 
-# gevent's own select does not know regular files, which are always writable.
-_select = get_original("select", "select")
+# gevent's own poll does not know regular files, which are always writable.
+_Poll = get_original("select", "poll")
 
 
 class Printer:
@@ -40,83 +34,84 @@ class Printer:
         self.problem: str | None = None
         self._tell = tell
         self._waiting: deque[bytes] = deque()
-        self._some, self._idle = Event(), Event()
-        self._idle.set()
+        self._written_at = 0.0
         self._writer: gevent.Greenlet | None = None
-        self._at_once = AT_ONCE
+        self._is_open = True
         if descriptor is None:
-            self._lost_reader("it is closed")
+            self._lose_reader("it is closed")
         else:
             self._descriptor = _unblocked(descriptor) if os.isatty(descriptor) else descriptor
+            self._poll = _Poll()
+            self._poll.register(self._descriptor, select.POLLOUT)
 
     def write(self, text: str) -> None:
-        """Queue a text; return at once."""
-        if self._at_once == 0 or len(self._waiting) >= MOST_WAITING:
-            if self.dropped == 0 and self._at_once:
+        """Write a text now, or once it can be written; return at once."""
+        if not self._is_open or len(self._waiting) >= MOST_WAITING:
+            if self.dropped == 0 and self._is_open:
                 self._tell(f"{self.name}: {MOST_WAITING} texts wait, further ones are dropped and counted")
             self.dropped += 1
             return
         self._waiting.append(text.encode(errors="backslashreplace"))
-        if self._writer is None:
-            self._writer = gevent.spawn(self._write_for_ever)
-        self._some.set()
-        self._idle.clear()
+        if self._writer is None and self._write_waiting():
+            self._written_at = monotonic()
+            self._writer = gevent.spawn(self._retry)
 
     def drain(self, seconds: float) -> None:
         """Wait until all is written, at most so long; count what is left as dropped."""
-        if not self._idle.wait(seconds):
-            self.dropped += len(self._waiting)
+        if self._writer:
+            self._writer.join(seconds)
+        self.dropped += len(self._waiting)
 
-    def _write_for_ever(self) -> None:
-        while True:
-            self._some.wait()
-            gevent.sleep(GATHER)
+    def _retry(self) -> None:
+        while pause := self._write_waiting():
+            gevent.sleep(pause)
+        self._writer = None
+
+    def _write_waiting(self) -> float:
+        """Write what the descriptor takes without blocking; return after how long to try again, 0 if nothing waits."""
+        try:
             while self._waiting:
-                texts = self._next_texts()
-                self._write(b"".join(texts), len(texts))
-            self._some.clear()
-            self._idle.set()
-
-    def _next_texts(self) -> list[bytes]:
-        texts = [self._waiting.popleft()]
-        size = len(texts[0])
-        while self._waiting and size + len(self._waiting[0]) <= self._at_once:
-            texts.append(self._waiting.popleft())
-            size += len(texts[-1])
-        return texts
-
-    def _write(self, texts: bytes, number: int) -> None:
-        blocked_since = monotonic()
-        while texts and self._at_once:
-            try:
-                if not _select((), (self._descriptor,), (), 0)[1]:
+                if not self._poll.poll(0):
                     raise BlockingIOError
-                texts = texts[os.write(self._descriptor, texts[: self._at_once]) :]
-            except BlockingIOError:
-                if monotonic() - blocked_since > 1:
-                    self._change("its reader does not read")
-                gevent.sleep(PAUSE_WHEN_BLOCKED)
-            except OSError as error:
-                if error.errno in READER_IS_GONE:
-                    self.dropped += number
-                    self._lost_reader("its reader went away")
-                    return
+                self._written(os.write(self._descriptor, self._gather()))
+        except BlockingIOError:
+            if self._writer and monotonic() - self._written_at > 1:
+                self._change("its reader does not read")
+            return PAUSE_WHEN_BLOCKED
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EBADF):
                 self._change(error.strerror or str(error))
-                gevent.sleep(PAUSE_AFTER_ERROR)
-            else:
-                self._change(None)
+                return PAUSE_AFTER_ERROR
+            self._lose_reader("its reader went away")
+        return 0.0
+
+    def _gather(self) -> bytes:
+        """Return as many whole texts as a pipe that is writable takes without blocking, or the beginning of one."""
+        texts: list[bytes] = []
+        size = 0
+        for text in self._waiting:
+            size += len(text)
+            if texts and size > select.PIPE_BUF:
+                break
+            texts.append(text)
+        return b"".join(texts)[: select.PIPE_BUF]
+
+    def _written(self, size: int) -> None:
+        self._written_at = monotonic()
+        while self._waiting and size >= len(self._waiting[0]):
+            size -= len(self._waiting.popleft())
+        if size:
+            self._waiting[0] = self._waiting[0][size:]
+        self._change(None)
 
     def _change(self, problem: str | None) -> None:
-        if problem == self.problem:
-            return
-        self.problem = problem
-        if problem:
-            self._tell(f"{self.name}: {problem}; texts wait, {self.dropped} dropped so far")
-        else:
-            self._tell(f"{self.name}: written again, {self.dropped} dropped so far")
+        if problem != self.problem:
+            self.problem = problem
+            state = f"{problem}; texts wait" if problem else "written again"
+            self._tell(f"{self.name}: {state}, {self.dropped} dropped so far")
 
-    def _lost_reader(self, problem: str) -> None:
-        self._at_once = 0
+    def _lose_reader(self, problem: str) -> None:
+        self._is_open = False
         self.dropped += len(self._waiting)
         self._waiting.clear()
         self.problem = problem
@@ -132,24 +127,3 @@ def _unblocked(terminal: int) -> int:
         return os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:  # it belongs to somebody else, as after `su`
         return terminal
-
-
-class _OneLine(logging.Formatter):
-    """What is logged may quote a stranger: it can neither forge a line nor drive a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return line if line.isprintable() else line.encode("unicode_escape").decode()
-
-
-def log_to_stderr() -> Printer:
-    """Write the log through a Printer too: nobody may be reading stderr either."""
-    stderr = Printer("stderr", sys.__stderr__.fileno() if sys.__stderr__ else None)
-    formatter = _OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = gmtime
-    handler = logging.StreamHandler(stderr)
-    handler.setFormatter(formatter)
-    log = logging.getLogger("event_monitor")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    return stderr

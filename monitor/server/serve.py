@@ -14,18 +14,22 @@ import gevent
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
+from monitor.server.body import Budget
 from monitor.server.connection import Handler
 
 log = logging.getLogger("event_monitor")
 
-SECONDS_TO_STOP = 8  # hosts kill after 10 s and more; what is under way by then is cut off
+SECONDS_TO_STOP = 6  # for what is under way and for the parts; printing and closing the history take their time, too
+SECONDS_TO_END = 9  # whatever still hangs then, ends: hosts kill after 10 s and more
 BACKLOG = 1024
+MOST_BYTES = 64 * 1024 * 1024  # of bodies that are read, and as many of answers that are not
+SECONDS_BETWEEN_WARNINGS, SECONDS_BETWEEN_ACCEPTS = 60, 0.1
 
 
 def serve(
     application: Any, host: str, port: int, ready: Callable[[str], None], stopping: Callable[[], None] = lambda: None
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; tell `ready` the URL, and `stopping` when that comes.
+    """Serve until SIGTERM, SIGHUP or Ctrl-C; tell `ready` the URL, and `stopping` when that comes.
 
     Raise OSError or UnicodeError for a bad address.
     """
@@ -41,12 +45,20 @@ def serve(
     server = Server((host, port), application)
     server.start()
     ready(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}")
+    _wait_for_a_signal()
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_END)  # SIGALRM, which nobody handles, ends the process
+    deadline = monotonic() + SECONDS_TO_STOP
+    parts = gevent.spawn(stopping)
+    server.stop_cleanly(SECONDS_TO_STOP)
+    parts.join(max(0.0, deadline - monotonic()))
+
+
+def _wait_for_a_signal() -> None:
     asked_to_stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, asked_to_stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            gevent.signal_handler(number, asked_to_stop.set)
     asked_to_stop.wait()
-    stopping()
-    server.stop_cleanly()
 
 
 class Server(WSGIServer):  # type: ignore[misc]
@@ -55,6 +67,8 @@ class Server(WSGIServer):  # type: ignore[misc]
     def __init__(self, address: tuple[str, int], application: Any) -> None:
         super().__init__(address, application, handler_class=Handler, log=None, error_log=None, backlog=BACKLOG)
         self.stopping = False
+        self.bodies, self.answers = Budget(MOST_BYTES, "request bodies"), Budget(MOST_BYTES, "answers")
+        self._warned_at: dict[str, float] = {}
         self._connections: set[Handler] = set()
 
     def handle(self, sock: Any, address: Any) -> None:
@@ -70,13 +84,31 @@ class Server(WSGIServer):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  # gevent would print a traceback
             log.error("a connection failed: %s: %s", type(error).__name__, error)
 
-    def stop_cleanly(self) -> None:
-        """Take no new connections, answer the requests under way, and return within SECONDS_TO_STOP."""
+    def warn(self, text: str) -> None:
+        """Log what may happen a thousand times a second, once a minute."""
+        now = monotonic()
+        if now - self._warned_at.get(text, -SECONDS_BETWEEN_WARNINGS) >= SECONDS_BETWEEN_WARNINGS:
+            self._warned_at[text] = now
+            log.warning("%s", text)
+
+    def do_read(self) -> Any:
+        """Accept a connection; where that fails, as for want of descriptors, pause instead of printing a traceback."""
+        try:
+            return super().do_read()
+        except OSError as error:
+            self.warn(f"no connection can be accepted: {error.strerror}")
+            self.stop_accepting()
+            self._timer = self.loop.timer(SECONDS_BETWEEN_ACCEPTS)
+            self._timer.start(self._start_accepting_if_started)
+            return None
+
+    def stop_cleanly(self, seconds: float) -> None:
+        """Take no new connections, answer the requests under way, and return within so many seconds."""
         gevent.sleep(0.05)  # those waiting in the kernel's queue are accepted first: a close would reset them
         self.stopping = True
         self.close()
         began = monotonic()
-        while self._connections and (waited := monotonic() - began) < SECONDS_TO_STOP:
+        while self._connections and (waited := monotonic() - began) < seconds:
             for connection in list(self._connections):
                 # A connection that has just come may have its first request on the way.
                 if connection.is_idle and (connection.answered or waited > 1):

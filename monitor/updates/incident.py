@@ -1,49 +1,113 @@
-"""An incident is its newest update, with the whole story: fold updates into one, and give it out as JSON.
+"""Incident: the folded state of one incident, maintenance or component's change, with its story.
 
-The JSON is Statuspage's own shape and names: https://developer.statuspage.io/#tag/incidents
+An incident is open until its newest update says that it is over. A component's change is the time that the component
+spent in that status: the history ends it at the next (`ended`). It is open until then, unless it is operational.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from operator import attrgetter
+from time import time
+from typing import TypeVar
 
-from monitor.senders import payload
-from monitor.updates.update import Component, IncidentUpdate, Update, message, said_at
+from monitor.updates.impacts import ENDED, is_maintenance
+from monitor.updates.update import IncidentUpdate, State, Update, bounded, said_at
 
-MOST_INCIDENT_UPDATES, LONGEST_TITLE = 1000, 1000
+AnyState = TypeVar("AnyState", bound=State)
 
-TIMES = ("created_at", "updated_at", "resolved_at", "scheduled_for", "scheduled_until")
-ENDED = frozenset({"resolved", "postmortem", "completed"})
+SECONDS_AHEAD = 86_400  # a time further ahead of our clock orders as its arrival
 
 
-def fold(incident: Update | None, update: Update) -> Update:
+@dataclass(slots=True)
+class Incident(State):
+    """A State as its newest update left it; `is_polled` says that no push brought that.
+
+    `resolved_at` is what the page says, of a component's change the next change; `ended_at` is when it ended.
+    """
+
+    is_polled: bool = False
+
+    @property
+    def began_at(self) -> datetime:
+        """When it began: a maintenance when it is scheduled for."""
+        return self.scheduled_for or self.created_at
+
+    @property
+    def is_upcoming(self) -> bool:
+        """Tell a maintenance that is announced and has not begun."""
+        return self.status == "scheduled" and is_maintenance(self)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended: what says so first counts, as a postmortem follows later; None while it is open."""
+        if self.is_open:
+            return None
+        said = None
+        for entry in self.incident_updates:  # newest first
+            if entry.status not in ENDED:
+                break
+            said = entry.time or said
+        return min(filter(None, (self.resolved_at, said)), default=self.updated_at)
+
+    def is_ahead_of(self, update: Update) -> bool:
+        """Tell whether an update that this is the outcome of is late: what it says was over before it came."""
+        return update.updated_at < self.updated_at or (self.is_component_update and self.resolved_at is not None)
+
+
+_values = attrgetter(*[field.name for field in fields(State)], "is_polled")  # of an update, as Incident takes them
+
+
+def fold(incident: Incident | None, update: Update) -> Incident:
     """Return the incident with one more of its updates, in whatever order they come.
 
     The state is that of the newest update, the story every entry that any of them brought, newest first.
     `created_at` stays what it was at first sight, so that an incident keeps its place in a listing.
     """
+    new = Incident(*_values(update))
+    if update.updated_at.timestamp() > time() + SECONDS_AHEAD:
+        new.updated_at = datetime.now(UTC)
     entries = update.incident_updates
     if None in [entry.updated_at for entry in entries]:
         entries = tuple(_dated(entry, update.updated_at) for entry in entries)
-    if incident is None:
-        # The common case costs nothing: an incident's first update holds one entry.
-        return (
-            update
-            if len(entries) < 2 and entries is update.incident_updates
-            else replace(update, incident_updates=_story(entries))
-        )
-    newest = incident if update.updated_at < incident.updated_at else update
-    story = _story(incident.incident_updates + entries)
-    return replace(newest, created_at=incident.created_at, incident_updates=story)
+    if incident is not None:
+        story, is_cut = _story(incident.incident_updates + entries)
+        new = incident if new.updated_at < incident.updated_at else new
+        is_cut = is_cut or incident.is_cut or update.is_cut
+        new = replace(new, created_at=incident.created_at, incident_updates=story, is_cut=is_cut)
+        if incident.is_component_update:
+            new.resolved_at = incident.resolved_at
+    elif len(entries) > 1 or entries is not update.incident_updates:  # the common case, one entry, costs nothing
+        new.incident_updates, is_cut = _story(entries)
+        new.is_cut = new.is_cut or is_cut
+    return new
 
 
-def is_open(incident: Update) -> bool:
-    """A component update is a change, neither open nor ended."""
-    return not incident.is_component_update and incident.status not in ENDED
+def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> bool:
+    """Tell whether an update is to be told, by its key and by the entries that were told of its incident.
+
+    A new key is news, unless polling told the same before the push arrived. A known key is news where its newest entry
+    was never told: another entry in the same second.
+    """
+    newest = max(update.incident_updates, key=said_at, default=None)
+    if incident is None or newest is None:
+        return is_new_key
+    told = {identity_of(entry): entry.body for entry in incident.incident_updates}
+    if not is_new_key:
+        return identity_of(newest) not in told
+    is_told = told.get(identity_of(newest), ...) == newest.body and _what_counts(update) == _what_counts(incident)
+    return not (is_told and incident.is_polled and not update.is_polled)
+
+
+def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, str | None]]]:
+    return state.status, state.impact, {(component.identity, component.status) for component in state.components}
+
+
+def ended(change: Incident, at: datetime) -> Incident:
+    """Return a component's change that ends then, unless it ended before."""
+    return replace(change, resolved_at=min(at, change.resolved_at or at))
 
 
 def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
@@ -51,14 +115,14 @@ def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
     return replace(entry, updated_at=entry.updated_at or entry.time or updated_at)
 
 
-def _story(entries: Iterable[IncidentUpdate]) -> tuple[IncidentUpdate, ...]:
-    """Return each entry once, as last edited."""
+def _story(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...], bool]:
+    """Return each entry once, as last edited, within the bounds of a story, and whether some are left out."""
     story: dict[object, IncidentUpdate] = {}
     for entry in entries:
         known = story.get(identity_of(entry))
         if known is None or _edited(entry) > _edited(known):
             story[identity_of(entry)] = entry
-    return tuple(sorted(story.values(), key=said_at, reverse=True)[:MOST_INCIDENT_UPDATES])
+    return bounded(story.values())
 
 
 def identity_of(entry: IncidentUpdate) -> object:
@@ -70,107 +134,20 @@ def _edited(entry: IncidentUpdate) -> float:
     return entry.updated_at.timestamp() if entry.updated_at else 0.0
 
 
-def ended_at(incident: Update) -> datetime | None:
-    """Return when an incident ended, or None for one that is open."""
-    return None if is_open(incident) else incident.resolved_at or incident.updated_at
+def without_story(state: AnyState) -> AnyState:
+    """Return a state without its story and postmortem: its message is the newest of that."""
+    if len(state.incident_updates) < 2 and not state.postmortem_body:
+        return state
+    return replace(state, incident_updates=(), postmortem_body=None)
 
 
-def document(incident: Update) -> dict[str, Any]:
-    """Return an incident as Statuspage's API gives it; one from a component update also says which change it was."""
-    return _without_story(incident) | {
-        "postmortem_body": incident.postmortem_body,
-        "incident_updates": [
-            {
-                "id": entry.id,
-                "status": entry.status,
-                "body": entry.body,
-                "created_at": iso(entry.created_at),
-                "updated_at": iso(entry.updated_at),
-                "display_at": iso(entry.display_at),
-            }
-            for entry in incident.incident_updates
-        ],
-    }
-
-
-def summary(update: Update) -> dict[str, Any]:
-    """Return one update by itself: the incident without its story, and the `message` as it is printed."""
-    return _without_story(update) | {"name": update.name[:LONGEST_TITLE], "message": message(update)}
-
-
-def _without_story(incident: Update) -> dict[str, Any]:
-    served: dict[str, Any] = {
-        "id": incident.id,
-        "name": incident.name,
-        "status": incident.status,
-        "impact": incident.impact,
-        "created_at": iso(incident.created_at),
-        "updated_at": iso(incident.updated_at),
-        "resolved_at": iso(incident.resolved_at),
-        "scheduled_for": iso(incident.scheduled_for),
-        "scheduled_until": iso(incident.scheduled_until),
-        "shortlink": incident.shortlink,
-        "page": {"id": incident.page_id, "name": incident.page},
-        "components": [{"id": c.id, "name": c.name, "status": c.status} for c in incident.components],
-    }
-    if incident.is_component_update:
-        served["component_update"] = {
-            "id": incident.id,
-            "component_id": incident.components[0].id,
-            "old_status": incident.old_status,
-            "new_status": incident.status,
-            "created_at": iso(incident.updated_at),
-        }
-    return served
-
-
-def alone(update: Update) -> Update:
-    """Return one update by itself, without the story that it brought: its message is the newest of that."""
-    if len(update.incident_updates) < 2 and not update.postmortem_body:
-        return update
-    return replace(update, incident_updates=(), postmortem_body=None)
-
-
-def size_of(state: Update) -> int:
-    """Return about how many characters an incident or an update keeps, and something for every object."""
-    size = 200 + len(state.page) + len(state.name) + len(state.message)
-    for text in (
-        state.status, state.impact, state.shortlink, state.postmortem_body, state.old_status, state.unsubscribe
-    ):  # fmt: skip
+def size_of(state: State) -> int:
+    """Return about how many bytes a state keeps, and something for every object."""
+    size = 400 + len(state.page) + len(state.name) + len(state.message)
+    for text in (state.shortlink, state.postmortem_body):
         size += len(text) if text else 0
     for component in state.components:
-        size += 100 + len(component.name) + len(component.id or "") + len(component.status or "")
+        size += 100 + len(component.name)
     for entry in state.incident_updates:
-        size += 100 + len(entry.body or "") + len(entry.id or "") + len(entry.status or "")
+        size += 200 + len(entry.body or "")
     return size
-
-
-def restore(served: dict[str, Any]) -> Update:
-    """Return the incident of a document that also holds its `message`, or the update of a summary."""
-    change = served.get("component_update")
-    times: dict[str, Any] = {name: payload.time(served[name]) for name in TIMES}
-    return Update(
-        page_id=served["page"]["id"],
-        page=served["page"]["name"],
-        components=tuple([Component(**component) for component in served["components"]]),
-        incident_updates=tuple([_entry(**entry) for entry in served.get("incident_updates", ())]),
-        is_component_update=change is not None,
-        old_status=change and change["old_status"],
-        postmortem_body=served.get("postmortem_body"),
-        **{name: served[name] for name in ("id", "name", "status", "impact", "shortlink", "message")},
-        **times,
-    )
-
-
-def _entry(*, created_at: str, updated_at: str, display_at: str, **texts: str) -> IncidentUpdate:
-    times = [payload.time(value) for value in (created_at, updated_at, display_at)]
-    return IncidentUpdate(texts["id"], texts["status"], texts["body"], *times)
-
-
-@lru_cache(maxsize=1024)  # an entry's three times are mostly one
-def iso(instant: datetime | None) -> str | None:
-    """Return an instant as Statuspage writes it: `2025-11-03T14:32:00.000Z`."""
-    if instant is None:
-        return None
-    precision = "microseconds" if instant.microsecond % 1000 else "milliseconds"
-    return instant.isoformat(timespec=precision)[:-6] + "Z"

@@ -1,33 +1,57 @@
-"""Text from strangers, made safe to show: HTML to text, and any text to one line.
+"""Text from strangers, made safe to show and to keep: HTML to text, any text to one line or to a number of bytes.
 
-`plain` reads HTML; `one_line` leaves nothing that could forge a line or drive a terminal.
+`plain` reads HTML; `one_line` leaves nothing that could forge a line or drive a terminal; `cut_bytes` bounds what is
+kept. None of them raises, whatever the text, and each takes time in proportion to its length.
 """
 
 from __future__ import annotations
 
+import re
+import traceback
 import unicodedata
 from html import unescape
-from html.parser import HTMLParser
 
 # Elements that stand inside a word or a sentence; every other tag ends a line, so a space stands for it.
 INLINE = frozenset("a abbr b code del em font i ins mark s small span strong sub sup tt u var wbr".split())
-# HTML is read up to here: a notice is read in a terminal, and a parser must not be fed a megabyte.
-LONGEST_HTML = 20_000
 # More marks than this on one letter belong to no language; they only climb over the lines above.
 MOST_COMBINING_MARKS = 4
+# Only in such a run can there be as many: a mark is no letter, and none comes before U+0300.
+_MAY_BE_PILED = re.compile(rf"[^\w\0-\u02ff]{{{MOST_COMBINING_MARKS + 1},}}")
+
+# Time is linear, as nothing is read twice: in a text that ends in `-->` every comment is closed, and in one that ends
+# in `>` every tag; what is none fails within its first characters. `<!-->` and `<!--->` are whole comments.
+_COMMENT = re.compile(r"<!--(?:-?>|.*?-->)", re.DOTALL)
+# A `>` in a quoted value ends no tag. An address in angle brackets is text, and so is a comment without an end.
+_TAG = re.compile(
+    r"""<(?:
+        /?(?!https?:)([a-zA-Z][^\s/>]*+)(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')|=)*
+        |(?:/(?![a-zA-Z])|\?|!(?!--))[^>]*+
+    )>""",
+    re.VERBOSE,
+)
+# No character has so long a number, and int() refuses the longest: https://docs.python.org/3/library/stdtypes.html
+_LONG_NUMBER = re.compile(r"&#[0-9]{20,};?")
 
 
 def plain(text: str) -> str:
-    """Return the text of an HTML fragment; what holds no tag and no entity comes back as it is."""
-    if "<" not in text and "&" not in text:
-        return text
-    cut = text[:LONGEST_HTML]
-    # After the last tag's end nothing can be a tag; fed to the parser, 6,000 beginnings of one would take it 2 s.
-    end = cut.rfind(">") + 1
-    reader = _TextOfHTML()
-    reader.feed(cut[:end])
-    reader.close()
-    return "".join(reader.parts) + unescape(cut[end:]) + ("…" if cut != text else "")
+    """Return the text of an HTML fragment; what holds no tag and no entity comes back as it is.
+
+    Tokens are those of https://html.spec.whatwg.org/multipage/parsing.html, but no word is lost: the contents of
+    `<script>` and CDATA stay, and what is never closed is text. `html.parser` raises on `<![x`, takes seconds for a
+    text of `<!--`, and differs between the releases of one Python version.
+    """
+    if "<" in text:
+        if "<![CDATA[" in text:
+            text = text.replace("<![CDATA[", "").replace("]]>", "")
+        before, close, after = text.rpartition("-->")
+        before, close, after = (_COMMENT.sub("", before + close) + after).rpartition(">")
+        text = _TAG.sub(_gap, before + close) + after
+    return unescape(_LONG_NUMBER.sub("\ufffd", text)) if "&" in text else text
+
+
+def _gap(tag: re.Match[str]) -> str:
+    name = tag[1]
+    return "" if name is None or name.lower() in INLINE else " "
 
 
 def one_line(text: str, longest: int) -> str:
@@ -38,42 +62,51 @@ def one_line(text: str, longest: int) -> str:
     """
     if len(text) <= longest and text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()  # most are so
-    line = text[: 4 * longest]
+    line = " ".join(text[: 4 * longest].split())
     if not line.isprintable():
-        line = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in line)
+        line = " ".join("".join(filter(str.isprintable, line)).split())
     if not line.isascii():
-        line = _without_piled_marks(line)
-    line = " ".join(line.split())
+        line = _MAY_BE_PILED.sub(_without_piled_marks, line)
     if len(line) <= longest and len(text) <= 4 * longest:
         return line
     return line[: longest - 1] + "…" if line else line
 
 
-def _without_piled_marks(text: str) -> str:
+def _without_piled_marks(run: re.Match[str]) -> str:
     kept: list[str] = []
     marks = 0
-    for character in text:
+    for character in run[0]:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         if marks <= MOST_COMBINING_MARKS:
             kept.append(character)
     return "".join(kept)
 
 
-class _TextOfHTML(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
+_unstorable = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, UTF-8 lone surrogates
 
-    def set_cdata_mode(self, *_: object, **__: object) -> None:
-        """Do not swallow the rest of `a page with a <script> tag fails to load`; nothing is run here."""
 
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
+def storable(text: str) -> str:
+    """Return a text that every store takes: without NUL and lone surrogates."""
+    return _unstorable.sub("\ufffd", text)
 
-    def handle_starttag(self, tag: str, _attrs: object) -> None:
-        if tag not in INLINE:
-            self.parts.append(" ")
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in INLINE:
-            self.parts.append(" ")
+def cut_bytes(text: str, most: int) -> str:
+    """Return `text`, or as much of its beginning as fits into `most` (3 or more) bytes of UTF-8 with `…` at its end."""
+    if len(text) * 4 <= most or (len(text) <= most and text.isascii()):
+        return text
+    encoded = text[:most].encode("utf-8", "surrogatepass")
+    if len(text) <= most and len(encoded) <= most:
+        return text
+    return encoded[: most - len("…".encode())].decode("utf-8", "ignore") + "…"
+
+
+def excerpt(body: bytes) -> str:
+    """Return the beginning of a body for the log, where it can neither forge a line nor drive a terminal."""
+    return body[:500].decode(errors="replace").encode("unicode_escape").decode("ascii")
+
+
+def describe_error(error: BaseException) -> str:
+    """Return one line for the log that says what failed and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = excerpt(str(error).encode(errors="backslashreplace"))
+    return f"{type(error).__name__} at {place.filename}:{place.lineno}: {said}"

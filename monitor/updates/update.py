@@ -1,22 +1,27 @@
-"""Update: the one value that flows, from a sender's payload to the histories and the outputs.
+"""Update: what one delivery, or one answer of a polled page, said of one incident, maintenance or component.
 
-Times are aware datetimes in UTC. Texts hold no NUL and no lone surrogate, so that every store takes
-them; they are otherwise as the provider wrote them, and `lines` is what may be shown in a terminal.
-Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
-None is changed once it is made, though not all are frozen: to make a frozen one takes three times as long.
+Times are aware datetimes in UTC. Texts hold no NUL and no lone surrogate, so that every store takes them, and are
+bounded where an Update is made (`bounded`); they are otherwise as the provider wrote them, and `two_lines` is what may
+be shown in a terminal. Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
+from monitor.updates.impacts import ENDED, in_words
 from monitor.updates.text import one_line, plain
 
-LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000
+LONGEST_NAME = 200  # characters of a name, a title, an id and a word
+LONGEST_BODY, LONGEST_STORY = 32_768, 262_144  # bytes in UTF-8, of one entry and of all
+MOST_COMPONENTS, MOST_INCIDENT_UPDATES = 200, 1000
+LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000  # characters in a line
 NOTHING = "?"  # where nothing of a text may be shown
 
-Key = tuple[str, str, datetime]
+Key = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,11 @@ class Component:
     id: str | None
     name: str
     status: str | None
+
+    @property
+    def identity(self) -> str:
+        """What tells a component apart within its page."""
+        return self.id or self.name
 
 
 @dataclass(slots=True)
@@ -51,13 +61,13 @@ def said_at(entry: IncidentUpdate) -> float:
 
 
 @dataclass(slots=True)
-class Update:
-    """What one webhook said of one incident, maintenance or component.
+class State:
+    """What an Update and an Incident have in common.
 
-    `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words;
-    of a component update `status` is the component's new one, `old_status` the one before. `unsubscribe` is where the
-    page is told to push no more. `is_named` says that a person or the provider named the page so, `is_reconciled` that
-    no push brought the update: the page was asked. What `is_past` then was over before: it is recorded and not told.
+    `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words. Of a
+    component's change `status` is the component's new one, `old_status` the one before, `impact` what the new one
+    means. `is_cut` says that LONGEST_STORY or MOST_INCIDENT_UPDATES left entries out. Nothing is changed once
+    it is made, though not all is frozen: to make a frozen one takes three times as long.
     """
 
     page_id: str
@@ -76,45 +86,61 @@ class Update:
     postmortem_body: str | None = None
     components: tuple[Component, ...] = ()
     incident_updates: tuple[IncidentUpdate, ...] = ()
+    is_cut: bool = False
     is_component_update: bool = False
     old_status: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it goes on or is still to come; a component's change, until the next or where all is well."""
+        if self.is_component_update:
+            return self.status != "operational" and self.resolved_at is None
+        return self.status not in ENDED
+
+    @property
+    def subject(self) -> str:
+        """What this is about, within its page: the id of an incident, or of a component that changes."""
+        return self.components[0].identity if self.is_component_update else self.id
+
+
+@dataclass(slots=True)
+class Update(State):
+    """A State as it was told, with the facts about its delivery.
+
+    `unsubscribe` is where the page is told to push no more. `is_named` says that a person or the provider named the
+    page so, `is_polled` that no push brought the update. What `is_past` was over before: it is recorded and not told.
+    """
+
     unsubscribe: str | None = None
     is_named: bool = False
-    is_reconciled: bool = False
+    is_polled: bool = False
     is_past: bool = False
 
     @property
     def key(self) -> Key:
-        """What makes two updates one: a tuple, as no separator is safe in a provider's ids."""
-        return (self.page_id, self.id, self.updated_at)
+        """What makes two updates one, as a digest: page, id and instant, kept apart, as no separator is safe in ids."""
+        text = f"{len(self.page_id)} {self.page_id}{len(self.id)} {self.id}{self.updated_at.timestamp()}"
+        return blake2b(text.encode(), digest_size=16).digest()
 
 
-def subject(update: Update) -> str:
-    """Return what an update is about, within its page: the id of an incident, or of a component that changes."""
-    if not update.is_component_update:
-        return update.id
-    (component,) = update.components
-    return component.id or component.name
-
-
-def lines(update: Update) -> str:
+def two_lines(state: State) -> str:
     """Return the two lines of an update, each ended by a newline and neither empty, whatever a provider wrote."""
-    about = product(update)
-    return f"[{str(update.updated_at)[:19]}] Product: {about}\nStatus: {message(update) or about}\n"
+    about = product(state)
+    return f"[{str(state.updated_at)[:19]}] Product: {about}\nStatus: {message(state) or about}\n"
 
 
-def product(update: Update) -> str:
+def product(state: State) -> str:
     """Return what an update is about, in one line: `OpenAI API - Chat Completions, Responses`."""
-    page = one_line(update.page, LONGEST_PAGE) or one_line(update.page_id, LONGEST_PAGE) or NOTHING
-    about = one_line(", ".join([component.name for component in update.components]), LONGEST_PRODUCT)
-    about = about or one_line(update.name, LONGEST_PRODUCT) or one_line(update.id, LONGEST_PRODUCT) or NOTHING
+    page = one_line(state.page, LONGEST_PAGE) or one_line(state.page_id, LONGEST_PAGE) or NOTHING
+    about = one_line(", ".join([component.name for component in state.components]), LONGEST_PRODUCT)
+    about = about or one_line(state.name, LONGEST_PRODUCT) or one_line(state.id, LONGEST_PRODUCT) or NOTHING
     return f"{page} - {about}"
 
 
-def message(update: Update) -> str:
+def message(state: State) -> str:
     """Return what an update says, as one line of text; empty where nothing of it may be shown."""
-    said = one_line(plain(update.message), LONGEST_MESSAGE)
-    return said or one_line(headline(update.status, update.name), LONGEST_MESSAGE)
+    said = one_line(plain(state.message), LONGEST_MESSAGE)
+    return said or one_line(headline(state.status, state.name), LONGEST_MESSAGE)
 
 
 def headline(status: str | None, name: str) -> str:
@@ -122,6 +148,13 @@ def headline(status: str | None, name: str) -> str:
     return f"{in_words(status)}: {name}" if status else name
 
 
-def in_words(status: str) -> str:
-    """Return a status as a sentence begins: `under_maintenance` -> `Under maintenance`."""
-    return status.replace("_", " ").capitalize()
+def bounded(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...], bool]:
+    """Return entries, newest first and within the bounds of a story, and whether the oldest are left out."""
+    newest_first = sorted(entries, key=said_at, reverse=True)
+    kept, left = 0, LONGEST_STORY
+    for entry in newest_first[:MOST_INCIDENT_UPDATES]:
+        left -= len((entry.body or "").encode())
+        if left < 0 and kept:
+            break
+        kept += 1
+    return tuple(newest_first[:kept]), kept < len(newest_first)

@@ -18,6 +18,13 @@ local before = '{"meta":{"unsubscribe":"https://status.example.com/?unsubscribe=
 local count = 0
 local headers = { ["Content-Type"] = "application/json" }
 
+-- `-- close` at the end of the command line: a new connection for each request, as providers connect.
+function init(arguments)
+  if arguments[1] == "close" then
+    headers["Connection"] = "close"
+  end
+end
+
 function request()
   count = count + 1
   local body = before:gsub("TIME", string.format("%06.3fZ", count % 60000 / 1000))

@@ -1,4 +1,4 @@
-"""Start a server on a free port, its stdout in a file, and stop it."""
+"""Start a server on a free port, and stop it."""
 
 import os
 import socket
@@ -20,18 +20,21 @@ PYTHON = sys.executable
 def command(name, port):
     module = "tests.benchmarks.baselines"
     gunicorn = [PYTHON, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--log-level", "error"]
-    quiet = ["--no-access-log", "--log-level", "error"]
+    uvicorn = [PYTHON, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     return {
         "event_monitor": [PYTHON, "event_monitor.py", "--port", str(port)],
-        "bare Flask view": [PYTHON, "-m", module, str(port)],
         "gunicorn gthread": [*gunicorn, "-k", "gthread", "--threads", "8", f"{module}:conventional"],
-        "FastAPI": [PYTHON, "-m", "uvicorn", "--factory", f"{module}:fastapi_app", "--port", str(port), *quiet],
+        "FastAPI": [*uvicorn, "--log-level", "error", "--port", str(port), "--factory", f"{module}:fastapi_app"],
+        "Express": ["env", "NODE_ENV=production", "node", "tests/benchmarks/express/server.js", str(port)],
     }[name]
 
 
 @contextmanager
-def running(name, preamble="", **environment):
-    """Yield (base URL, process) of the named server once it answers /health; event_monitor runs a preamble first."""
+def running(name, preamble="", stdout=None, **environment):
+    """Yield (base URL, process) of the named server once it answers /health; event_monitor runs a preamble first.
+
+    Its stdout goes to `process.stdout_file`, or where it is told.
+    """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -40,7 +43,7 @@ def running(name, preamble="", **environment):
         if preamble:
             arguments = [*preceded_by(preamble), "--port", str(port)]
         process = subprocess.Popen(
-            arguments, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, env=os.environ | environment
+            arguments, cwd=ROOT, stdout=stdout or output, stderr=subprocess.DEVNULL, env=os.environ | environment
         )
         process.stdout_file = output
         try:

@@ -166,7 +166,7 @@ def test_a_component_update_is_served_as_what_it_is(app):
     app.post(payload("component-update"))
 
     (found,) = app.incidents()
-    assert (found["name"], found["status"], found["impact"]) == ("Uploads", "major_outage", None)
+    assert (found["name"], found["status"], found["impact"]) == ("Uploads", "major_outage", "critical")
     assert found["component_update"] == {
         "id": "chg0uploads1",
         "component_id": "cmp0uploads1",
@@ -198,20 +198,22 @@ FOUND = {
         ("", ["change", "outage", "over", "planned"]),
         ("page=p1", ["outage", "over", "planned"]),
         ("page=Fabrikam", ["outage", "over", "planned"]),
-        ("page=fabrikam", []),
+        ("page=fabrikam", ["outage", "over", "planned"]),
+        ("page=P1", ["outage", "over", "planned"]),
         ("page=", []),
         ("page=%00%ff", []),
         ("page=status.fabrikam.example", ["change"]),
-        ("status=open", ["outage", "planned"]),
+        ("status=open", ["change", "outage", "planned"]),
         ("status=resolved", ["over"]),
         ("status=scheduled", ["planned"]),
         ("status=major_outage", ["change"]),
         ("status=completed", []),
         ("component=Sign-in", ["outage", "planned"]),
         ("component=c1", ["outage", "planned"]),
-        ("component=Uploads", ["change"]),
+        ("component=UPLOADS", ["change"]),
         ("impact=maintenance", ["planned"]),
-        ("impact=critical", []),
+        ("impact=critical", ["change"]),
+        ("impact=unstated", []),
         ("since=2026-06-02T08:00:00Z", ["change", "outage", "over"]),
         ("since=2026-06-02T08:00:00.001Z", ["change", "outage"]),
         ("since=2026-06-02T10:00:00%2B02:00", ["change", "outage", "over"]),

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from monitor.senders.pages import parse
+from monitor.senders.pages import SETTINGS, parse
+from monitor.settings import SETTINGS as CORE
 from monitor.settings import BadSetting, checked
 from tests.conftest import InProcess, environment, incident
 
@@ -157,13 +158,13 @@ def test_a_bound_page_has_the_id_that_is_configured_for_its_name():
 )
 def test_a_list_of_pages_that_cannot_be_used_stops_the_start(value, complaint):
     with pytest.raises(BadSetting, match=f"^MONITOR_PAGES .*{re.escape(complaint)}"):
-        checked({"PAGES": value})
+        checked({"PAGES": value}, SETTINGS)
 
 
 @pytest.mark.parametrize("value", ["{", "{}", '{"a": ""}', '{"a": 1}', '{" ": "GitHub"}'])
 def test_a_set_of_tokens_that_cannot_be_used_stops_the_start_and_is_not_shown(value):
     with pytest.raises(BadSetting, match=r"^MONITOR_WEBHOOK_TOKEN .*JSON object") as refusal:
-        checked({"WEBHOOK_TOKEN": value})
+        checked({"WEBHOOK_TOKEN": value}, CORE)
     assert '"a"' not in str(refusal.value)
 
 

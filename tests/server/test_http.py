@@ -4,10 +4,13 @@ import gzip
 import json
 import re
 import socket
+import time
 
 import pytest
 import requests
+from flask import request, request_started
 
+from monitor.pipeline import pipeline_of
 from tests.conftest import Monitor, answer, blocks, dial, incident, posted, rest
 
 MEBIBYTE = 1024 * 1024
@@ -53,7 +56,7 @@ def test_another_content_type_is_refused_and_named(shared, content_type):
     assert f"Content-Type is '{content_type}'" in refused.json()["error"]
 
 
-@pytest.mark.parametrize("content_type", [[], [b"Content-Type: "], [b"Content-Type: \r;\xff\x00" + b"x" * 9000]])
+@pytest.mark.parametrize("content_type", [[], [b"Content-Type: "], [b"Content-Type: ;\xff\x01" + b"x" * 9000]])
 def test_a_missing_or_senseless_content_type_is_refused_and_named(shared, content_type):
     body = json.dumps(incident()).encode()
     head = [b"POST /webhook/statuspage HTTP/1.1", *content_type, b"Content-Length: %d" % len(body), b"", body]
@@ -145,6 +148,14 @@ BROKEN = {
     "a chunk longer than its size": f"{CHUNKED}{HEX}\r\n{BODY} \r\n0\r\n\r\n",
     "chunks with bare line feeds": CHUNKED + AS_CHUNKS.replace("\r\n", "\n"),
     "an endless chunk extension": CHUNKED + AS_CHUNKS.replace("\r", ";" + "x" * 20_000 + "\r", 1),
+    "a line feed in a chunk extension": CHUNKED + AS_CHUNKS.replace("\r", ";a\nb\r", 1),
+    "a NUL in a chunk extension": CHUNKED + AS_CHUNKS.replace("\r", ";\0\r", 1),
+    "extensions much longer than their chunks": CHUNKED
+    + "".join(f"1;{'x' * 200}\r\n{byte}\r\n" for byte in BODY)
+    + "0\r\n\r\n",
+    "a line feed in a trailer": f"{CHUNKED}{HEX}\r\n{BODY}\r\n0\r\nX: a\nY: b\r\n\r\n",
+    "a NUL in a trailer": f"{CHUNKED}{HEX}\r\n{BODY}\r\n0\r\nX: \0\r\n\r\n",
+    "5 MB of trailers": f"{CHUNKED}{HEX}\r\n{BODY}\r\n0\r\n" + f"X: {'x' * 1000}\r\n" * 5000 + "\r\n",
     "a malformed trailer": f"{CHUNKED}{HEX}\r\n{BODY}\r\n0\r\nno trailer\r\n\r\n",
     "chunked beside Content-Length": f"{POST}Transfer-Encoding: chunked\r\nContent-Length: {SIZE}\r\n\r\n{AS_CHUNKS}",
     "chunked twice": f"{POST}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{AS_CHUNKS}",
@@ -165,6 +176,9 @@ BROKEN = {
     "a header without a colon": f"{POST}no header\r\n{WHOLE}",
     "a header without a name": f"{POST}: x\r\n{WHOLE}",
     "a NUL in a header's name": f"{POST}X\0: x\r\n{WHOLE}",
+    "a NUL in a header's value": f"{POST}X: a\0b\r\n{WHOLE}",
+    "a carriage return in a header's value": f"{POST}X: a\rY: b\r\n{WHOLE}",
+    "a control character beside a length": f"{POST}Content-Length: \x0b{SIZE}\r\n\r\n{BODY}",
     "a header of 40 KB": f"{POST}X: {'x' * 40_000}\r\n{WHOLE}",
     "1,000 headers": POST + "".join(f"X{number}: x\r\n" for number in range(1000)) + WHOLE,
     "a request line of 9 KB": POST.replace("statuspage", f"statuspage?{'x' * 9000}") + WHOLE,
@@ -172,8 +186,9 @@ BROKEN = {
     "no version": POST.replace(" HTTP/1.1", "") + WHOLE,
     **{
         f"version {version}": POST.replace("HTTP/1.1", version) + WHOLE
-        for version in ("HTTP/1", "HTTP/2.0", "HTTP/9.9", "HTTP/a.b", "HTTP/-1.1", "FTP/1.1", "HTTP/1.1 x")
+        for version in ("", "HTTP/1", "HTTP/2.0", "HTTP/9.9", "HTTP/a.b", "HTTP/-1.1", "FTP/1.1", "HTTP/1.1 x")
     },
+    "a control character in place of a space": POST.replace(" ", "\x1f", 1) + WHOLE,
     "a TLS hello": "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n",
 }
 
@@ -224,7 +239,52 @@ def test_a_request_that_ends_early_is_refused_and_closed(shared, sent):
     assert_refused_and_closed(received)
 
 
+def test_a_client_that_speaks_tls_is_refused_at_once_and_the_log_says_perhaps_https(shared):
+    began = time.monotonic()
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(shared.url.replace("http:", "https:"), timeout=10)
+
+    assert time.monotonic() - began < 2
+    assert "refused: the request is TLS: perhaps https (from 127.0.0.1)" in shared.log()
+
+
+# Connections
+
+
+@pytest.mark.parametrize("field", ["close", "Close", "TE, close"])
+def test_a_client_that_asks_to_close_is_told_so(shared, field):
+    with dial(shared, f"GET /health HTTP/1.1\r\nConnection: {field}\r\n\r\n".encode() + NEXT) as connection:
+        received = rest(connection)
+
+    assert received.count(b"HTTP/1.1 200 OK") == 1
+    assert received.count(b"\r\nConnection: close\r\n") == 1
+
+
+def test_a_client_that_does_not_ask_to_close_stays_connected(shared):
+    with dial(shared, b"GET /health HTTP/1.1\r\n\r\n") as connection:
+        first = answer(connection)
+        connection.sendall(NEXT)
+
+        assert (first.headers["Connection"], answer(connection).status) == (None, 200)
+
+
 # Addresses and methods
+
+
+@pytest.mark.parametrize(
+    "target", ["http://status.example/webhook/statuspage", "HTTPS://[::1]:8080/webhook/statuspage?x=y"]
+)
+def test_an_absolute_address_is_served(shared, page, target):
+    sent = posted(incident(page=page)).replace(b"/webhook/statuspage", target.encode())
+
+    with dial(shared, sent) as connection:
+        assert answer(connection).status == 200
+    assert len(blocks(shared, page["name"])) == 1
+
+
+def test_an_absolute_address_without_a_path_is_the_root(shared):
+    with dial(shared, b"GET http://status.example?x HTTP/1.1\r\n\r\n" + NEXT) as connection:
+        assert answer(connection).status == shared.get("/").status_code
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -377,7 +437,27 @@ def test_an_address_that_is_not_served_is_named(shared):
 # The application
 
 
-def test_no_part_asks_flask_to_call_a_function_around_requests_as_it_would_not_be_called(app):
+def test_a_function_around_requests_sees_every_webhook(app):
+    seen = []
+    app.application.before_request(lambda: seen.append(request.get_json()["incident"]["id"]))
+    app.application.after_request(lambda response: seen.append(response.status_code) or response)
+
+    assert app.post(incident("i1")).json == {"status": "accepted"}
+    assert app.post(incident("i1")).json == {"status": "duplicate"}
+    assert seen == ["i1", 200, "i1", 200]
+    assert len(app.printed) == 1
+
+
+def test_a_signal_of_flask_is_sent_for_every_webhook(app):
+    seen = []
+
+    with request_started.connected_to(lambda *_, **__: seen.append(1), app.application):
+        app.post(incident())
+
+    assert seen == [1]
+
+
+def test_the_program_itself_registers_no_function_around_requests(app):
     flask = app.application
 
     assert not any((flask.before_request_funcs, flask.after_request_funcs))
@@ -385,10 +465,10 @@ def test_no_part_asks_flask_to_call_a_function_around_requests_as_it_would_not_b
 
 
 def test_an_output_that_fails_hinders_neither_the_answer_nor_the_others(app, caplog):
-    def fail(_):
+    def fail(*_):
         raise ValueError("\ud800 \x1b[2J")
 
-    app.application.extensions["monitor"].outputs.insert(0, fail)
+    pipeline_of(app.application).outputs.insert(0, fail)
 
     assert app.post(incident()).status_code == 200
     assert len(app.printed) == 1

@@ -16,12 +16,12 @@ from tests.conftest import ROOT, incident, until
 ONE_PAGE = 4096
 
 
-def post_long(monitor, number):
+def post_long(monitor, number, prefix=""):
     """Post so many updates of 700 characters and more; return their blocks and the longest time that an answer took."""
-    slowest, messages = 0.0, [f"{i} {'x' * 700}" for i in range(number)]
+    slowest, messages = 0.0, [f"{prefix}{i} {'x' * 700}" for i in range(number)]
     for message in messages:
         began = time.monotonic()
-        posted = monitor.post(incident(message[:9], incident_updates=[{"id": "u1", "body": message}]))
+        posted = monitor.post(incident(message[:25], incident_updates=[{"id": "u1", "body": message}]))
         slowest = max(slowest, time.monotonic() - began)
         assert posted.json() == {"status": "accepted"}
     return [f"[2026-06-01 08:00:00] Product: Fabrikam - Sign-in\nStatus: {each}\n" for each in messages], slowest
@@ -62,6 +62,25 @@ def read_all(reading):
             text, empty_since = text + os.read(reading, 65536), time.monotonic()
         time.sleep(0.005)
     return text.decode().replace("\r\n", "\n")
+
+
+# Somebody reads
+
+
+@pytest.mark.parametrize("pipe", ["pipe", "terminal"], indirect=True)
+def test_an_update_is_printed_before_its_sender_is_answered(start, pipe):
+    monitor = start(stdout=pipe[1])
+    os.set_blocking(pipe[0], False)
+
+    for _ in range(10):
+        (expected,), _ = post_long(monitor, 1, f"{time.monotonic_ns()}")
+        assert os.read(pipe[0], ONE_PAGE).decode().replace("\r\n", "\n") == expected
+
+
+def test_an_update_is_in_the_file_before_its_sender_is_answered(monitor):
+    for number in range(1, 11):
+        monitor.post(incident(f"i{number}"))
+        assert monitor.stdout_file.read_bytes().count(b"\n") == 2 * number
 
 
 # Nobody reads

@@ -1,0 +1,33 @@
+"""What has been seen, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from monitor.settings import BadSetting, Settings, load, whole_number
+
+if TYPE_CHECKING:
+    from monitor.history.contract import History
+
+
+def open(config: Mapping[str, Any]) -> History | None:  # noqa: A001  # as a file is opened
+    """Return the history in MONITOR_DATABASE_URL, or None where that is not set; raise BadSetting."""
+    if "DATABASE_URL" not in config:
+        if "KEEP_DAYS" in config:
+            raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
+        return None
+    try:
+        history: History = load(f"{__name__}.history").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
+    except ValueError as error:
+        raise BadSetting(f"MONITOR_DATABASE_URL: {error}") from None
+    return history
+
+
+def url(value: str) -> str:
+    """Check a database's URL."""
+    load(f"{__name__}.connection").parse(value)
+    return value
+
+
+SETTINGS: Settings = {"DATABASE_URL": url, "KEEP_DAYS": whole_number("days", 1, 36_500)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 import gevent
 from gevent.lock import RLock
@@ -21,7 +24,7 @@ Outcome = TypeVar("Outcome")
 SECONDS_FOR_A_STATEMENT = 10  # and for a connection and a lock; a sender waits for 30
 
 
-class Line:
+class DatabaseConnection:
     """One connection, opened when it is needed, used by one at a time and closed after a fault.
 
     psycopg waits as gevent does. SQLite blocks, so what waits for the disk is done aside, in a thread: a read, and
@@ -29,11 +32,15 @@ class Line:
     """
 
     def __init__(self, url: URL, *, reading: bool = False) -> None:
+        is_file = url.get_backend_name() == "sqlite"
+        self.path = _path(url) if is_file else None
         self._engine = _engine(url, reading)
         self._reading = reading
         self._connection: Connection | None = None
-        self._thread = ThreadPool(1) if url.get_backend_name() == "sqlite" else None
+        self._file: tuple[int, int] | None = None  # that is open: its device and its number
+        self._thread = ThreadPool(1) if is_file else None
         self._turn = RLock()
+        self._alone: int | None = None
 
     def run(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
         """Run a transaction, off the event loop, and return what it returns once it is committed."""
@@ -51,7 +58,10 @@ class Line:
 
     def _begin(self) -> RootTransaction:
         """Begin a transaction, waiting for SQLite's lock as a greenlet does, not in its busy handler."""
-        self._connection = self._connection or self._engine.connect()
+        if self._connection is None:
+            self._connection = self._open()
+        elif self._file != self._file_at_path():  # or updates would be accepted into a file that nobody can open
+            raise OSError(f"{self.path} was deleted or replaced")
         give_up = time.monotonic() + SECONDS_FOR_A_STATEMENT / 2
         while True:
             try:
@@ -60,6 +70,35 @@ class Line:
                 if "locked" not in str(fault.orig) or time.monotonic() > give_up:
                     raise
             gevent.sleep(0.02)
+
+    def _open(self) -> Connection:
+        if self.path and not Path(self.path).exists() and Path(self.path).parent.is_dir():
+            os.close(
+                os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600)
+            )  # the owner's alone, as SQLite's would not be
+        connection = self._engine.connect()
+        self._file = self._file_at_path()
+        return connection
+
+    def _file_at_path(self) -> tuple[int, int] | None:
+        try:
+            status = Path(self.path).stat() if self.path else None
+        except OSError:
+            status = None
+        return status and (status.st_dev, status.st_ino)
+
+    def is_alone(self) -> bool:
+        """Tell whether no other process has the file open, as far as they ask this, too; over PostgreSQL some may."""
+        if self.path is None:
+            return False
+        self._alone = self._alone or os.open(f"{self.path}-open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            fcntl.flock(self._alone, fcntl.LOCK_SH)
+        return True
 
     def _whole(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
         with self._begin() as begun:
@@ -92,6 +131,14 @@ def _outcome_of(call: Callable[[], object]) -> tuple[object, BaseException | Non
         return None, error
 
 
+def _path(url: URL) -> str | None:
+    """Return the path of a SQLite file, which a URI may say, too: https://www.sqlite.org/uri.html"""
+    named = url.database or ""
+    if named.startswith("file:"):
+        named = unquote(urlsplit(named).path)
+    return str(Path(named).absolute()) if named and named != ":memory:" else None
+
+
 def parse(url: str) -> URL:
     """Return the URL of a SQLite file or of a PostgreSQL database, also as hosts spell it; raise ValueError."""
     try:
@@ -99,13 +146,14 @@ def parse(url: str) -> URL:
     except (ArgumentError, ValueError):  # ValueError: a port, which is a part of the password where that holds an @
         raise ValueError("is not a database URL such as sqlite:///monitor.db or postgresql://…") from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
-        folder = Path(parsed.database.removeprefix("file:")).absolute().parent
+        folder = Path(_path(parsed) or "").parent
         if not folder.is_dir():
             raise ValueError(f"names a file in the folder {folder}, which is not there")
         if parsed.query and "uri" not in parsed.query:
             raise ValueError("has parameters, which SQLite takes with uri=true: sqlite:///file:NAME?mode=rw&uri=true")
         return parsed
-    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg") and parsed.host:
+    has_host = parsed.host or "host" in parsed.query  # as a parameter, a folder with a socket in it
+    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg") and has_host:
         _check(parsed)
         return parsed.set(drivername="postgresql+psycopg")
     raise ValueError("names neither a SQLite file (sqlite:///monitor.db) nor PostgreSQL (postgresql://host/name)")

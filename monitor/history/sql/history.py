@@ -10,20 +10,26 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import gevent
 from gevent.event import AsyncResult, Event
+from gevent.queue import Queue as Waiting
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from monitor.history.contract import Arrival, Incident, Page, Span, Unavailable
+from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
-from monitor.history.sql import read as reading
-from monitor.history.sql import write as statements
-from monitor.history.sql.connection import SECONDS_FOR_A_STATEMENT, Line, parse
-from monitor.history.sql.tables import NewerSchema, prepare, probe
+from monitor.history.sql import read, write
+from monitor.history.sql.connection import SECONDS_FOR_A_STATEMENT, DatabaseConnection, parse
+from monitor.history.sql.listen import Ear
+from monitor.history.sql.queues import DatabaseQueue, FileLease, RowLease, forget_queues
+from monitor.history.sql.tables import Refused, prepare, set_open
+from monitor.updates.errors import Unavailable
+from monitor.updates.incident import Incident
 from monitor.updates.update import Update
 
 log = logging.getLogger("event_monitor")
@@ -34,89 +40,128 @@ MOST_IN_A_BATCH = 500
 PASSES_TO_GATHER = 5  # of the event loop
 SECONDS_FOR_AN_ANSWER = 20
 SECONDS_BETWEEN_PROBES = 1
-SECONDS_BETWEEN_PRUNINGS = 600
+SECONDS_BETWEEN_FORGETTING = 600
 MICROSECONDS_A_DAY = 24 * 60 * 60 * 1_000_000
-FAULTS = (SQLAlchemyError, OSError, gevent.Timeout)
+FAULTS = (SQLAlchemyError, OSError, gevent.Timeout)  # of the database; what else fails is the update's fault
 
 
 class DatabaseHistory:
-    """A history over `url`; raise ValueError for a URL that is none, or for a database of a newer version.
-
-    `late` gets an update that turned out to be new after its sender was told to send it again. `services` tells
-    whom an update is to be sent to: a message for each is put in the outbox by the commit that records the update.
-    """
+    """A history over `url`; raise ValueError for a URL that is none, or a database that cannot be used at all."""
 
     def __init__(self, url: str, keep_days: int | None = None) -> None:
         self.problem: str | None = None
-        self.late: Callable[[Update], None] = lambda _: None
-        self.services: Callable[[Update], Sequence[str]] = lambda _: ()
         self._keep_days = keep_days
-        self.url = parse(url)
-        self._writing, self._reading = Line(self.url), Line(self.url, reading=True)
+        self._url = parse(url)
+        self._writing, self._reading = DatabaseConnection(self._url), DatabaseConnection(self._url, reading=True)
         self._waiting: list[_Waiting] = []
-        self._in_doubt: tuple[int, list[Update]] | None = None
-        self._wake, self._opened = Event(), AsyncResult()
-        self._next_pruning = time.monotonic()
+        self._in_doubt: int | None = None  # a batch whose commit has an unknown outcome
+        self._recovered: Waiting[tuple[Incident, Update]] = Waiting()
+        self._queues: dict[str, DatabaseQueue] = {}
+        self._ear = Ear(self._url)
+        self._wake, self._opened, self._is_open = Event(), AsyncResult(), False
+        self._forget_at = time.monotonic()
         self._writer = gevent.spawn(self._write_for_ever)
-        if isinstance(refusal := self._opened.get(), NewerSchema):
+        if isinstance(refusal := self._opened.get(), Refused):
             raise ValueError(str(refusal))
 
-    def add(self, update: Update) -> bool:
-        """Record an update; return, after the commit, True once per key for all processes; raise Unavailable."""
+    def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
+        """Record an update; return, after the commit, its incident once per key for all processes."""
         if self.problem:
             raise Unavailable(self.problem)
-        waiting = _Waiting(update)
+        waiting = _Waiting(update, queues)
         self._waiting.append(waiting)
         self._wake.set()
         try:
-            is_new: bool = waiting.outcome.get(timeout=SECONDS_FOR_AN_ANSWER)
+            incident: Incident | None = waiting.outcome.get(timeout=SECONDS_FOR_AN_ANSWER)
         except gevent.Timeout:
             waiting.is_abandoned = True
             raise Unavailable(f"no commit within {SECONDS_FOR_AN_ANSWER} s") from None
-        return is_new
+        return incident
 
-    def incidents(self, query: Query) -> list[Incident]:
-        """Return at most `query.limit` incidents that match, newest first by created_at; raise Unavailable."""
-        return self.read(lambda connection: reading.incidents_of(connection, query))
+    def recovered(self) -> tuple[Incident, Update]:
+        """Wait for an update whose sender was told to send it again, or that an unclean end may have left unprinted."""
+        told: tuple[Incident, Update] = self._recovered.get()
+        return told
 
-    def incident(self, page_id: str, id: str) -> Update | None:  # noqa: A002  # as in Update
-        """Return one incident with its whole story, or None for one that is not known; raise Unavailable."""
-        return self.read(lambda connection: reading.incident_of(connection, page_id, id))
+    def incidents(self, query: Query) -> list[ListedIncident]:
+        """Return at most `query.limit` incidents that match, newest first by created_at."""
+        found: list[ListedIncident] = []
+        while True:
+            more, goes_on = self.read(partial(read.incidents_of, query=query))
+            found += more
+            if goes_on is None:
+                return found
+            query = replace(query, before=goes_on, limit=query.limit - len(more))
+
+    def incident(self, page_id: str, id: str) -> Incident | None:  # noqa: A002  # as in Update
+        """Return one incident with its whole story, or None for one that is not known."""
+        return self.read(lambda connection: read.incident_at(connection, page_id, id))
 
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
         """Return updates in the order of their commits: the first past number `after`, or the last for None."""
-        return self.read(lambda connection: reading.arrivals_of(connection, after, limit))
+        return self.read(lambda connection: read.arrivals_of(connection, after, limit))
+
+    def wait_for_arrivals(self, after: int, seconds: float) -> None:
+        """Return once any process recorded something, at the latest after so many seconds."""
+        heard = self._ear.begin()
+        newest = self.arrivals(None, 1)
+        if not newest or newest[0].number <= after:
+            heard.wait(seconds)
+
+    def periods(self, since: datetime) -> list[IncidentPeriod]:
+        """Return what is open or ended since then, newest first."""
+        return self.read(lambda connection: read.periods_of(connection, since))
 
     def pages(self) -> list[Page]:
-        """Return every page that updates came of, by name; raise Unavailable."""
-        return self.read(reading.pages_of)
+        """Return the pages that were heard of, by name, of very many the newest."""
+        return self.read(read.pages_of)
 
-    def spans(self, since: datetime) -> list[Span]:
-        """Return what is open or ended since then, newest first; raise Unavailable."""
-        return self.read(lambda connection: reading.spans_of(connection, since))
+    def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
+        """Write down what polling a page came to."""
+        page = Page(page_id, name=name, is_named=True, url=url, polled_at=polled_at, problem=problem)
+        self.write(lambda connection: write.note(connection, page))
+
+    def queue(self, name: str) -> DatabaseQueue:
+        """Return a queue."""
+        if name not in self._queues:
+            self._queues[name] = DatabaseQueue(self, name)
+        return self._queues[name]
+
+    def forget_queues(self, but: Sequence[str]) -> int:
+        """Forget what waits in every queue but these; return how many messages."""
+        return self.write(forget_queues(list(but)))
+
+    def lease(self, name: str) -> Lease:
+        """Return a lease."""
+        path = self._writing.path
+        return FileLease(f"{path}-{name}") if path else RowLease(self, name)
 
     def write(self, transaction: Callable[[Connection], Found]) -> Found:
-        """Run a transaction of somebody else's on the one connection that writes; raise Unavailable."""
+        """Run a transaction on the one connection that writes."""
         try:
             return self._writing.run(transaction)
         except FAULTS as fault:
             raise Unavailable(_reason(fault)) from None
 
-    def read(self, asked: Callable[[Connection], Found]) -> Found:
-        """Run a query of somebody else's; raise Unavailable."""
+    def read(self, query: Callable[[Connection], Found]) -> Found:
+        """Run a query."""
         try:
             try:
-                return self._reading.run(asked)
+                return self._reading.run(query)
             except DBAPIError as fault:
                 if not fault.connection_invalidated:
                     raise
-                return self._reading.run(asked)  # it was dropped since it was last used
+                return self._reading.run(query)  # it was dropped since it was last used
         except FAULTS as fault:
             raise Unavailable(_reason(fault)) from None
 
     def close(self) -> None:
         """Stop writing and close both connections; SQLite then puts all into its one file."""
         self._writer.kill()
+        self._ear.close()
+        if self.problem is None:
+            with gevent.Timeout(SECONDS_BETWEEN_PROBES, False):
+                self._writing.run(lambda connection: set_open(connection, False))
         self._reading.close()
         self._writing.close()
 
@@ -125,32 +170,40 @@ class DatabaseHistory:
             try:
                 self._recover()
                 while True:
-                    self._wake.wait(self._seconds_to_pruning())
+                    self._wake.wait(self._seconds_to_forgetting())
                     self._wake.clear()
                     while self._waiting:
                         self._gather()
                         self._commit()
-                    self._prune()
+                    self._forget()
             except (Exception, gevent.Timeout) as fault:  # noqa: BLE001  # whatever it is, the next batch may pass
                 self._fail(fault)
                 gevent.sleep(SECONDS_BETWEEN_PROBES)
 
     def _recover(self) -> None:
         self._writing.run(prepare)
-        self._writing.run(probe)
-        if self._in_doubt:
-            batch, updates = self._in_doubt
-            for update in self._writing.run(lambda connection: statements.recorded(connection, batch, updates)):
-                self.late(update)
-            self._in_doubt = None
+        was_open = self._writing.run(lambda connection: set_open(connection, True))
+        if self._in_doubt is not None:
+            self._tell_again(self._in_doubt)
+        elif not self._is_open and was_open and self._writing.is_alone():
+            # Over PostgreSQL others may go on; the end of one of them is not known here.
+            told = self._tell_again(None)
+            log.warning("database: the last end was unclean; %d updates of its last commit are told again", told)
+        self._in_doubt, self._is_open = None, True
         if self.problem:
             log.warning("database: recovered")
         self.problem = None
         self._opened.set(None)
 
+    def _tell_again(self, batch: int | None) -> int:
+        told = self._writing.run(lambda connection: read.told_in(connection, batch))
+        for one in told:
+            self._recovered.put(one)
+        return len(told)
+
     def _fail(self, fault: BaseException) -> None:
         reason = _reason(fault)
-        if self.problem is None and not (isinstance(fault, NewerSchema) and not self._opened.ready()):
+        if self.problem is None and not (isinstance(fault, Refused) and not self._opened.ready()):
             log.error("database: %s; senders are told to send again", reason)
         self.problem = reason
         self._opened.set(fault)
@@ -168,45 +221,73 @@ class DatabaseHistory:
 
     def _commit(self) -> None:
         batch, self._waiting = self._waiting[:MOST_IN_A_BATCH], self._waiting[MOST_IN_A_BATCH:]
-        number, updates = random.getrandbits(62), [waiting.update for waiting in batch]
         try:
-            outcomes = self._writing.run(
-                lambda connection: statements.record(connection, number, updates, self.services)
-            )
-        except BaseException as fault:
-            self._in_doubt = (number, updates) if isinstance(fault, FAULTS) else None  # else it was not committed
-            self._waiting = batch + self._waiting  # to be told, by _fail
+            self._record(batch)
+        except (Exception, gevent.Timeout) as fault:
+            if is_of_the_database(fault):
+                self._waiting = batch + self._waiting  # to be told, by _fail
+                raise
+            self._record_one_by_one(batch)
+
+    def _record(self, batch: Sequence[_Waiting]) -> None:
+        number, given = random.getrandbits(62), [(one.update, one.queues) for one in batch]
+        try:
+            outcomes = self._writing.run(lambda connection: write.record(connection, number, given))
+        except FAULTS:
+            self._in_doubt = number
             raise
-        for waiting, is_new in zip(batch, outcomes, strict=True):
-            if is_new and waiting.is_abandoned:
-                self.late(waiting.update)
-            waiting.outcome.set(is_new)
+        for one, incident in zip(batch, outcomes, strict=True):
+            if incident is not None and one.is_abandoned:
+                self._recovered.put((incident, one.update))
+            one.outcome.set(incident)
+        if any(outcomes):
+            self._ear.hear()
 
-    def _seconds_to_pruning(self) -> float | None:
-        return None if self._keep_days is None else max(0, self._next_pruning - time.monotonic())
+    def _record_one_by_one(self, batch: Sequence[_Waiting]) -> None:
+        """Record what the database takes: an update that it refuses fails alone."""
+        self._in_doubt = None  # nothing of the batch was committed
+        for place, one in enumerate(batch):
+            try:
+                self._record([one])
+            except (Exception, gevent.Timeout) as fault:
+                if is_of_the_database(fault):
+                    self._waiting = [*batch[place:], *self._waiting]
+                    raise
+                self._in_doubt = None
+                log.error("database: refuses an update: %s", _reason(fault))
+                one.outcome.set_exception(Unavailable(_reason(fault)))
 
-    def _prune(self) -> None:
-        if self._keep_days is None or time.monotonic() < self._next_pruning:
+    def _seconds_to_forgetting(self) -> float | None:
+        return None if self._keep_days is None else max(0, self._forget_at - time.monotonic())
+
+    def _forget(self) -> None:
+        if self._keep_days is None or time.monotonic() < self._forget_at:
             return
         now, keep = time.time_ns() // 1000, self._keep_days * MICROSECONDS_A_DAY
-        pruned = self._writing.run(lambda connection: statements.prune(connection, now, keep))
+        forgotten = self._writing.run(lambda connection: write.forget(connection, now, keep))
         # In small batches, updates in between.
-        self._next_pruning = time.monotonic() + (
-            SECONDS_BETWEEN_PRUNINGS if pruned < statements.PRUNED_AT_ONCE else 0.1
-        )
+        is_all = forgotten < write.FORGOTTEN_AT_ONCE
+        self._forget_at = time.monotonic() + (SECONDS_BETWEEN_FORGETTING if is_all else 0.1)
 
 
 class _Waiting:
     """An update whose sender waits for the commit, unless it was told to send again: then it is told `duplicate`."""
 
-    def __init__(self, update: Update) -> None:
-        self.update, self.outcome, self.is_abandoned = update, AsyncResult(), False
+    def __init__(self, update: Update, queues: Sequence[str]) -> None:
+        self.update, self.queues, self.outcome, self.is_abandoned = update, queues, AsyncResult(), False
+
+
+def is_of_the_database(fault: BaseException) -> bool:
+    """Tell a fault that the next update would meet, too, from one that this update brought about."""
+    if isinstance(fault, (OperationalError, InterfaceError, OSError, gevent.Timeout, Refused)):
+        return True
+    return type(fault) is DatabaseError or getattr(fault, "connection_invalidated", False)
 
 
 def _reason(fault: BaseException) -> str:
     """Return the driver's own sentence in one line: SQLAlchemy's holds the statement."""
     if isinstance(fault, gevent.Timeout):
         return f"no answer within {SECONDS_FOR_A_STATEMENT + 2} s"
-    if not isinstance(fault, (*FAULTS, NewerSchema)):
+    if not isinstance(fault, (*FAULTS, Refused)):
         return f"{type(fault).__name__}: {fault}"[:300]
     return " ".join(str(getattr(fault, "orig", None) or fault).split())[:300]

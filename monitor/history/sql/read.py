@@ -1,66 +1,98 @@
-"""What is read from the tables of a durable history: incidents, arrivals, pages, spans.
+"""What is read from the tables of a history: incidents, arrivals, pages, periods.
 
-Every function takes a connection inside a transaction.
+Every function takes a connection inside a transaction, and looks at a bounded number of rows.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
 
-from monitor.history.contract import LONG_AGO, MOST_SPANS, Arrival, Incident, Page, Span, microseconds
-from monitor.history.query import Query
-from monitor.history.sql.tables import arrivals, components, incidents, pages
-from monitor.senders.statuspage import COMPONENT_STATUSES
-from monitor.updates.incident import ENDED, restore
+from monitor.history.contract import MOST_PAGES, MOST_PERIODS, Arrival, IncidentPeriod, ListedIncident, Page
+from monitor.history.query import Place, Query
+from monitor.history.sql.tables import arrivals, components, incidents, is_open, pages
+from monitor.updates.document import incident_of, update_of
+from monitor.updates.incident import Incident
+from monitor.updates.times import from_microseconds, microseconds
 from monitor.updates.update import Update
 
-MOST_PAGES = 10_000  # strangers could make pages without end
+ROWS_AT_ONCE = 5_000  # looked at for a filter that no index serves: then it is the turn of other reads
+
+_rows = incidents.c
+_columns = (_rows.number, _rows.created_at, _rows.document)
 
 
-def state_of(document: str) -> Update:
-    """Return the incident, or the update, of a stored document."""
-    return restore(orjson.loads(document))
+def incident_in(document: str) -> Incident:
+    """Return the incident of a stored document."""
+    return incident_of(orjson.loads(document))
 
 
-def incidents_of(connection: Connection, query: Query) -> list[Incident]:
-    """Return the incidents that a query asks for, newest first."""
-    created_at, number = incidents.c.created_at, incidents.c.number
-    asked = select(number, created_at, incidents.c.document).order_by(created_at.desc(), number.desc())
-    if query.id is not None:
-        asked = asked.where(incidents.c.id == query.id)
-    if query.page is not None:
-        asked = asked.where(or_(incidents.c.page == query.page, incidents.c.page_id == query.page))
+def update_in(document: str) -> Update:
+    """Return the update of a stored document."""
+    return update_of(orjson.loads(document))
+
+
+def incidents_of(connection: Connection, query: Query) -> tuple[list[ListedIncident], Place | None]:
+    """Return incidents that a query asks for, newest first, and the place to go on from if there may be more."""
+    filters = _filters(query)
+    scanned: Place | None = None
     if query.component is not None:
-        its = (components.c.page_id == incidents.c.page_id, components.c.incident_id == incidents.c.id)
-        asked = asked.where(exists().where(components.c.component == query.component, *its))
+        asked = _of_component(query).where(*filters)
+    elif filters and not _has_index(query):
+        inner = _newest_first(select(_rows.number, _rows.created_at), _rows, query.before).limit(ROWS_AT_ONCE)
+        last = list(connection.execute(inner.offset(ROWS_AT_ONCE - 1).limit(1)))
+        scanned = (last[0].created_at, last[0].number) if last else None
+        asked = _newest_first(select(*_columns).where(*filters), _rows, query.before)
+        asked = asked if scanned is None else asked.where(tuple_(_rows.created_at, _rows.number) >= tuple_(*scanned))
+    else:
+        asked = _newest_first(select(*_columns).where(*filters), _rows, query.before)
+    found = [
+        ListedIncident(incident_in(text), (created_at, number))
+        for number, created_at, text in connection.execute(asked.limit(query.limit))
+    ]
+    return found, None if len(found) == query.limit else scanned
+
+
+def _newest_first(asked: Select[Any], columns: Any, before: Place | None) -> Select[Any]:
+    if before is not None:
+        asked = asked.where(tuple_(columns.created_at, columns.number) < tuple_(*before))
+    return asked.order_by(columns.created_at.desc(), columns.number.desc())
+
+
+def _of_component(query: Query) -> Select[Any]:
+    named = components.c
+    asked = select(*_columns).join_from(components, incidents, named.number == _rows.number)
+    return _newest_first(asked.where(named.component == (query.component or "").casefold()), named, query.before)
+
+
+def _has_index(query: Query) -> bool:
+    return query.status == "open" or query.id is not None or (query.page_ids is not None and len(query.page_ids) < 2)
+
+
+def _filters(query: Query) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
+    if query.id is not None:
+        filters.append(_rows.id == query.id)
+    if query.page_ids is not None:
+        ids = list(query.page_ids)
+        filters.append(_rows.page_id == ids[0] if len(ids) == 1 else _rows.page_id.in_(ids))
     if query.status is not None:
-        asked = asked.where(_has_status(query.status))
+        filters.append(is_open if query.status == "open" else _rows.status == query.status)
     if query.impact is not None:
-        asked = asked.where(incidents.c.impact == query.impact)
+        filters.append(_rows.impact == query.impact)
     if query.since is not None:
-        asked = asked.where(incidents.c.updated_at >= microseconds(query.since))
-    if query.before is not None:
-        asked = asked.where(tuple_(created_at, number) < tuple_(*query.before))
-    rows = connection.execute(asked.limit(query.limit))
-    return [Incident(state_of(text), (created, at)) for at, created, text in rows]
+        filters.append(_rows.updated_at >= microseconds(query.since))
+    return filters
 
 
-def incident_of(connection: Connection, page_id: str, incident_id: str) -> Update | None:
+def incident_at(connection: Connection, page_id: str, incident_id: str) -> Incident | None:
     """Return one incident, or None."""
-    of = incidents.c
-    found = connection.scalar(select(of.document).where(of.id == incident_id, of.page_id == page_id))
-    return None if found is None else state_of(found)
-
-
-def _has_status(status: str) -> ColumnElement[bool]:
-    if status == "open":
-        return incidents.c.is_open.expression
-    if status in ENDED or status in COMPONENT_STATUSES:
-        return incidents.c.status == status
-    return and_(incidents.c.is_open, incidents.c.status == status)  # as said, so that the index of the open ones serves
+    found = connection.scalar(select(_rows.document).where(_rows.id == incident_id, _rows.page_id == page_id))
+    return None if found is None else incident_in(found)
 
 
 def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[Arrival]:
@@ -70,39 +102,42 @@ def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[A
         rows = list(connection.execute(asked.order_by(arrivals.c.number.desc())))[::-1]
     else:
         rows = list(connection.execute(asked.where(arrivals.c.number > after).order_by(arrivals.c.number)))
-    return [Arrival(number, state_of(document)) for number, document in rows]
+    return [Arrival(number, update_in(document)) for number, document in rows]
+
+
+def told_in(connection: Connection, batch: int | None) -> Sequence[tuple[Incident, Update]]:
+    """Return the updates that a commit, or for None the last one, recorded, each with its incident as it is now."""
+    newest = select(arrivals.c.batch, arrivals.c.document).order_by(arrivals.c.number.desc()).limit(1_000)
+    rows = list(connection.execute(newest))[::-1]
+    batch = rows[-1].batch if rows and batch is None else batch
+    updates = [update_in(row.document) for row in rows if row.batch == batch]
+    found = [(incident_at(connection, update.page_id, update.id), update) for update in updates]
+    return [(incident, update) for incident, update in found if incident]
 
 
 def pages_of(connection: Connection) -> list[Page]:
-    """Return every page, by name, of very many the newest."""
+    """Return the pages, by name, of very many the newest."""
     newest = connection.execute(select(pages).order_by(pages.c.received_at.desc()).limit(MOST_PAGES))
-    return [
-        Page(
-            id=row.id,
-            name=row.name,
-            is_named=row.is_named,
-            updates=row.updates,
-            missed=row.missed,
-            received_at=_instant(row.received_at),
-            pushed_at=None if row.pushed_at is None else _instant(row.pushed_at),
-            updated_at=_instant(row.updated_at),
-            unsubscribe=row.unsubscribe,
-        )
-        for row in sorted(newest, key=lambda row: str(row.name))
-    ]
+    times = ("received_at", "pushed_at", "updated_at", "polled_at")
+    rows = [dict(row._mapping) for row in newest]
+    for row in rows:
+        row |= {name: None if row[name] is None else from_microseconds(row[name]) for name in times}
+    return sorted((Page(**row) for row in rows), key=lambda page: (page.name, page.id))
 
 
-def spans_of(connection: Connection, since: datetime) -> list[Span]:
+def periods_of(connection: Connection, since: datetime) -> list[IncidentPeriod]:
     """Return what is open or ended since then, newest first."""
-    of = incidents.c
-    asked = select(of.page_id, of.page, of.impact, of.status, of.began_at, of.ended_at)
-    asked = asked.where(or_(of.is_open, of.ended_at >= microseconds(since))).order_by(of.began_at.desc())
-    rows = connection.execute(asked.limit(MOST_SPANS))
+    asked = select(_rows.page_id, _rows.impact, _rows.status, _rows.began_at, _rows.ended_at)
+    lasting = or_(is_open, and_(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since)))
+    asked = asked.where(lasting, _rows.impact != "operational")
+    rows = connection.execute(asked.order_by(_rows.began_at.desc()).limit(MOST_PERIODS))
     return [
-        Span(page_id, page, impact, status, _instant(began), None if ended is None else _instant(ended))
-        for page_id, page, impact, status, began, ended in rows
+        IncidentPeriod(
+            page_id,
+            impact,
+            from_microseconds(began),
+            None if ended is None else from_microseconds(ended),
+            status == "scheduled" and impact == "maintenance",
+        )
+        for page_id, impact, status, began, ended in rows
     ]
-
-
-def _instant(microseconds_since_1970: int) -> datetime:
-    return LONG_AGO + timedelta(microseconds=microseconds_since_1970)

@@ -1,4 +1,4 @@
-"""The tables of a durable history, in SQLite or PostgreSQL, and how one version of them becomes the next.
+"""The tables of a history in SQLite or PostgreSQL, and the one row that says which version of them a database has.
 
 Times are microseconds since 1970, which both compare and index alike; an incident's story is in its document.
 Every function takes a connection inside a transaction.
@@ -9,69 +9,61 @@ from __future__ import annotations
 import sqlalchemy as sql
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
-VERSION = 3
-# Statements that turn version n into n + 1, run in one transaction; new tables are there before they run.
-MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (
-        "ALTER TABLE incidents ADD COLUMN began_at BIGINT NOT NULL DEFAULT 0",
-        "ALTER TABLE incidents ADD COLUMN ended_at BIGINT",
-        "UPDATE incidents SET began_at = created_at",
-        "UPDATE incidents SET ended_at = updated_at WHERE status IN ('resolved', 'postmortem', 'completed')",
-        "CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL",
-        "INSERT INTO pages (id, name, is_named, updates, missed, received_at, pushed_at, updated_at)"
-        " SELECT page_id, max(page), false, count(*), 0, max(updated_at), max(updated_at), max(updated_at)"
-        " FROM incidents GROUP BY page_id",
-    ),
-    2: (
-        "INSERT INTO components (component, page_id, incident_id)"
-        " SELECT component, page_id, incident_id FROM incident_components",
-        "DROP TABLE incident_components",
-    ),
-}
+VERSION = 1
 ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
 
+_number = BigInteger().with_variant(Integer, "sqlite")
 metadata = sql.MetaData()
-schema = Table("event_monitor_schema", metadata, Column("version", Integer, nullable=False))
+schema = Table(
+    "event_monitor_schema",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("is_open", Boolean, nullable=False),  # still so at the next start: the last end was unclean
+)
 updates = Table(
     "updates",
     metadata,
     Column("page_id", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("updated_at", BigInteger, primary_key=True, autoincrement=False),
-    Column("batch", BigInteger, nullable=False),  # whose commit recorded it: asked when a commit's outcome is unknown
+    Column("batch", BigInteger, nullable=False),  # whose commit recorded it
     sqlite_with_rowid=False,
 )
 incidents = Table(
     "incidents",
     metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("number", _number, primary_key=True, autoincrement=False),
     Column("page_id", Text, nullable=False),
     Column("id", Text, nullable=False),
-    Column("page", Text, nullable=False),
+    Column("component", Text),  # of a component's change: whose
     Column("status", Text),
-    Column("impact", Text),
-    Column("is_open", Boolean, nullable=False),
+    Column("impact", Text, nullable=False),  # as impact_of gives it
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    Column("began_at", BigInteger, nullable=False),  # scheduled_for, or created_at
-    Column("ended_at", BigInteger),  # no component update ends
+    Column("began_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
     Column("document", Text, nullable=False),
     Index("incidents_identity", "id", "page_id", unique=True),
     Index("incidents_by_created_at", "created_at", "number"),
-    Index("incidents_by_page", "page", "created_at", "number"),
-    Index("incidents_by_page_id", "page_id", "created_at", "number"),
-    Index("incidents_by_updated_at", "updated_at"),
+    Index("incidents_by_page", "page_id", "created_at", "number"),
 )
-# The few that are open, among all that ended.
-_open, _ended = incidents.c.is_open, incidents.c.ended_at.is_not(None)
-Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=_open, postgresql_where=_open)
+# The few that are open, among all that ended; the changes of one component, in their order.
+is_open, _ended, _change = (
+    incidents.c.ended_at.is_(None),
+    incidents.c.ended_at.is_not(None),
+    incidents.c.component.is_not(None),
+)
+Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=is_open, postgresql_where=is_open)
 Index("incidents_ended", incidents.c.ended_at, sqlite_where=_ended, postgresql_where=_ended)
+_of_component = (incidents.c.page_id, incidents.c.component, incidents.c.updated_at, incidents.c.number)
+Index("incidents_of_component", *_of_component, sqlite_where=_change, postgresql_where=_change)
+# What incidents are asked for by: a component's name, and in a row of its own its id, folded.
 components = Table(
     "components",
     metadata,
-    Column("component", Text, primary_key=True),  # its name, and in a row of its own its id
-    Column("page_id", Text, primary_key=True),
-    Column("incident_id", Text, primary_key=True),
+    Column("component", Text, primary_key=True),
+    Column("created_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 pages = Table(
@@ -86,60 +78,73 @@ pages = Table(
     Column("pushed_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
     Column("unsubscribe", Text),
+    Column("url", Text),
+    Column("polled_at", BigInteger),
+    Column("problem", Text),
 )
 # The newest updates in the order of their commits, for readers that come back.
 arrivals = Table(
     "arrivals",
     metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("number", _number, primary_key=True),
+    Column("batch", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
 )
-# What is still to be sent, a row for each message.
-outbox = Table(
-    "outbox",
+# What is still to be handed on, a row for each message.
+queue = Table(
+    "queue",
     metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("service", Text, nullable=False),
+    Column("number", _number, primary_key=True),
+    Column("name", Text, nullable=False),
     Column("page_id", Text, nullable=False),
-    Column("incident_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("document", Text, nullable=False),
-    Index("outbox_by_service", "service", "number"),
+    Index("queue_by_name", "name", "number"),
+)
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
 )
 
 
-class NewerSchema(Exception):
-    """The database was made by a newer version of this program."""
+class Refused(Exception):
+    """The database cannot be used at all; the text says why."""
 
 
 def prepare(connection: sql.Connection) -> None:
-    """Make the tables where there are none, carry an older schema forward, refuse a newer one."""
-    if connection.dialect.name == "postgresql":  # two processes that start at once would both find no tables
+    """Make the tables where there are none; raise Refused for a database of a newer version or without UTF-8."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":  # it would refuse an update for one emoji, or store bytes that nobody can read
+            raise Refused(f"the database's encoding is {encoding} and must be UTF8: CREATE DATABASE … ENCODING 'UTF8'")
+        # Two processes that start at once would both find no tables.
         connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     if not sql.inspect(connection).has_table(schema.name):
         metadata.create_all(connection)
-        connection.execute(sql.insert(schema).values(version=VERSION))
-    found = lock(connection)
-    if found < VERSION:
-        metadata.create_all(connection)
-    for version in range(found, VERSION):
-        for statement in MIGRATIONS[version]:
-            connection.exec_driver_sql(statement)
-    connection.execute(sql.update(schema).values(version=VERSION))
+        connection.execute(sql.insert(schema).values(version=VERSION, is_open=False))
+    lock(connection)
 
 
-def lock(connection: sql.Connection) -> int:
-    """Let one transaction at a time write, in all processes, and return the schema's version; raise NewerSchema.
+def lock(connection: sql.Connection) -> None:
+    """Let one transaction at a time write, in all processes; raise Refused for a database of another version.
 
     SQLite has such a lock of its own (BEGIN IMMEDIATE). In PostgreSQL two processes that fold the same incident
     would otherwise overwrite each other, or deadlock.
     """
     found: int = connection.execute(sql.select(schema.c.version).with_for_update()).scalar_one()
-    if found > VERSION:
-        raise NewerSchema(f"the schema has version {found} and this program knows {VERSION}: update the program")
-    return found
+    if found != VERSION:
+        raise Refused(f"the database has version {found} and this program knows {VERSION}: update the program")
 
 
-def probe(connection: sql.Connection) -> None:
-    """Write something that changes nothing: a full or read-only disk does not show before."""
-    connection.execute(sql.update(schema).values(version=schema.c.version))
+def set_open(connection: sql.Connection, is_open: bool) -> bool:
+    """Write down whether the history is open, and return what was written there before.
+
+    At the start this is also the first write: a full or read-only disk does not show before.
+    """
+    was_open: bool = connection.execute(sql.select(schema.c.is_open)).scalar_one()
+    connection.execute(sql.update(schema).values(is_open=is_open))
+    return was_open

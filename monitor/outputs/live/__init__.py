@@ -1,0 +1,41 @@
+"""Updates as they happen: `GET /stream`, Server-Sent Events, and `GET /ws`, the same over WebSocket.
+
+One event for each update: its number in the history, and the incident without its story. Both resume from a number,
+take the filters of /incidents, and count against one bound. /ws alone needs a library.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from monitor.outputs.live import sse
+from monitor.outputs.live.arrivals import Arrivals
+from monitor.outputs.live.streams import Streams
+from monitor.pipeline import Sample, pipeline_of
+from monitor.senders.pages import pages_of
+from monitor.server.requests import load, require
+from monitor.settings import Settings, whole_number
+
+DEFAULT_STREAMS = 1000
+
+SETTINGS: Settings = {"MAX_STREAMS": whole_number("streams", 1, 100_000)}
+
+
+def init_app(app: Flask) -> None:
+    """Add both addresses."""
+    pipeline = pipeline_of(app)
+    streams = Streams(Arrivals(pipeline.history, pages_of(app)), app.config.get("MAX_STREAMS", DEFAULT_STREAMS))
+    pipeline.stopping.append(streams.stop)
+    pipeline.samples.append(lambda: [Sample("gauge", "streams_open", "Streams open.", {(): len(streams)})])
+
+    @app.get("/stream")
+    def stream() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        return sse.answer(streams)
+
+    @app.get("/ws", websocket=True)
+    @app.get("/ws")  # which says to upgrade
+    def ws() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        answer: Response = load(f"{__name__}.websocket").answer(streams)
+        return answer

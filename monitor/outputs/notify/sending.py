@@ -1,7 +1,7 @@
-"""Notifications: each new update goes to the services of MONITOR_NOTIFY that want it, out of the request's way.
+"""Sending: what waits in a service's queue goes out until the service took it, one greenlet a service.
 
-At least once: a message waits in an outbox until its service took it. Order is kept for each service and incident, one
-greenlet a service, so that none waits for another. What fails is tried again with growing pauses for about a day.
+At least once, in order for each incident; no service waits for another. What fails is tried again, with growing pauses,
+for about a day. Of several processes the one that holds the lease sends.
 """
 
 from __future__ import annotations
@@ -10,173 +10,198 @@ import logging
 import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import gevent
-from flask import Flask
 from gevent.event import Event
+from gevent.lock import RLock
 
-from monitor.history.contract import Unavailable
-from monitor.outputs.notify.outbox import MemoryOutbox, Message, Outbox
-from monitor.settings import part
+from monitor.history.contract import Message, Queue
+from monitor.history.memory import MemoryHistory
+from monitor.outputs.notify.services import Service
+from monitor.pipeline import Labels, Pipeline, Sample
+from monitor.senders.pages import Pages
+from monitor.updates.errors import Unavailable
+from monitor.updates.incident import Incident
 from monitor.updates.update import Update
-
-if TYPE_CHECKING:
-    from monitor.outputs.notify.services import Service
 
 log = logging.getLogger("event_monitor")
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0  # seconds, doubled each time in between
 MOST_ATTEMPTS = 152  # with these pauses, about a day; counted, as a clock may jump
-SECONDS_BETWEEN_LOOKS = 2.0  # for messages that another process wrote, and for whose turn it is
-SECONDS_TO_STOP = 3.0
-
-
-def init_app(app: Flask) -> None:
-    """Send new updates to the services of MONITOR_NOTIFY, if that is set."""
-    services: Sequence[Service] = app.config.get("NOTIFY", ())
-    if not services:
-        return
-    monitor = app.extensions["monitor"]
-    if "DATABASE_URL" in app.config:
-        outbox: Outbox = part("outputs.notify.durable_outbox").DurableOutbox(monitor.history)
-        monitor.history.services = lambda update: [service.key for service in services if service.takes(update)]
-    else:
-        outbox = MemoryOutbox()
-    notifier = app.extensions["notify"] = Notifier(services, outbox)
-    monitor.outputs.append(notifier.take)
-    monitor.stopping.append(notifier.stop)
+MOST_AT_ONCE = 200  # incidents of a service looked at together
+SECONDS_TO_GATHER = 0.2  # in a storm a look at a long queue would follow every update
+SECONDS_BETWEEN_LOOKS = 2.0  # for messages that another process wrote, and for the lease
+SECONDS_TO_STOP, SECONDS_TO_FINISH = 3.0, 0.5  # from the stop, and from the last answer, whichever is later
+SECONDS_TO_WORRY = 300.0
 
 
 class Notifier:
-    """Sends what is in the outbox. `sent` counts by service and outcome: sent, failed, given_up, dropped."""
+    """Has every update queued for the services that take it, and runs a Sender for each service."""
 
-    def __init__(self, services: Sequence[Service], outbox: Outbox) -> None:
-        self._services, self._outbox = services, outbox
-        self._sent: Counter[tuple[str, str]] = Counter()
-        self._wake = {service.key: Event() for service in services}
-        self._since: dict[str, float] = {}
-        self._is_ours = False
-        self._greenlets = [gevent.spawn(self._watch), *(gevent.spawn(self._send_for_ever, s) for s in services)]
+    def __init__(self, services: Sequence[Service], pipeline: Pipeline, pages: Pages) -> None:
+        self._history, self._pages = pipeline.history, pages
+        self._lease, self._asking, self._is_tidy = self._history.lease("notify"), RLock(), False
+        self._give_up_at = 0.0
+        queues = {f"notify:{service.key}": service for service in services}
+        self._senders = {
+            name: Sender(service, self._history.queue(name), self._is_ours, pages) for name, service in queues.items()
+        }
+        self._greenlets = [gevent.spawn(sender.run) for sender in self._senders.values()]
+        pipeline.wants.append(self._wanted)
+        pipeline.outputs.append(self._wake)
+        pipeline.stopping.append(self._stop)
+        pipeline.closing.append(self._close)
+        pipeline.samples.append(self._samples)
+        pipeline.problems.append(self._problems)
+
+    def _wanted(self, update: Update) -> list[str]:
+        shown = self._pages.shown(update)
+        return [name for name, sender in self._senders.items() if sender.service.takes(shown)]
+
+    def _wake(self, _incident: Incident, update: Update) -> None:
+        for name in self._wanted(update):
+            self._senders[name].wake.set()
+
+    def _is_ours(self) -> bool:
+        """Tell whether this process sends; raise Unavailable."""
+        with self._asking:
+            is_held = self._lease.is_held()
+            if is_held and not self._is_tidy:
+                if others := self._history.forget_queues(but=list(self._senders)):
+                    log.warning("notify: %d messages for services no longer set are dropped", others)
+                self._is_tidy = True
+            return is_held
+
+    def _stop(self) -> None:
+        self._give_up_at = monotonic() + SECONDS_TO_STOP
+
+    def _close(self) -> None:
+        """Send what can be sent soon; the server's last answers have brought the last of it."""
+        give_up_at = max(self._give_up_at, monotonic() + SECONDS_TO_FINISH)
+        for sender in self._senders.values():
+            sender.stop_at = give_up_at
+            sender.wake.set()
+        gevent.joinall(self._greenlets, timeout=give_up_at - monotonic())
+        gevent.killall(self._greenlets, block=False)
+        self._lease.release()
+        is_lossy = isinstance(self._history, MemoryHistory)
+        if is_lossy and (lost := sum(sender.queue.waiting() for sender in self._senders.values())):
+            log.error("notify: %d messages were not sent and are lost", lost)
+
+    def _samples(self) -> Iterator[Sample]:
+        senders: dict[Labels, Sender] = {(sender.service.name,): sender for sender in self._senders.values()}
+        counts = {(*name, outcome): n for name, sender in senders.items() for outcome, n in sender.outcomes.items()}
+        counts |= {(*name, "dropped"): sender.queue.dropped for name, sender in senders.items()}
+        yield Sample("counter", "notifications", "Messages to services.", counts, ("service", "outcome"))
+        oldest = {name: sender.seconds_stuck for name, sender in senders.items()}
+        yield Sample("gauge", "outbox_oldest_seconds", "For how long none could be sent.", oldest, ("service",))
+        with suppress(Unavailable):
+            waiting = {name: sender.queue.waiting() for name, sender in senders.items()}
+            yield Sample("gauge", "outbox_messages", "Messages that wait.", waiting, ("service",))
+
+    def _problems(self) -> dict[str, str | None]:
+        found = dict.fromkeys(problem for sender in self._senders.values() if (problem := sender.problem))
+        return {"notify": "; ".join(found) or None}
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """Works one service's queue.
+
+    `is_ours` is asked before each message. `pauses` say when an incident's next attempt is due, by the monotonic clock.
+    `head` is the number of the first message that waits, `since` the time at which it became that, or one was sent.
+    """
+
+    service: Service
+    queue: Queue
+    is_ours: Callable[[], bool]
+    pages: Pages
+    wake: Event = field(default_factory=Event)
+    stop_at: float = inf
+    outcomes: Counter[str] = field(default_factory=Counter)
+    pauses: dict[tuple[str, str], float] = field(default_factory=dict)
+    head: int | None = None
+    since: float = 0.0
+    unavailable: str | None = None
 
     @property
-    def sent(self) -> Counter[tuple[str, str]]:
-        dropped = {(s.name, "dropped"): self._outbox.dropped[s.key] for s in self._services}
-        return self._sent + Counter(dropped)
+    def seconds_stuck(self) -> float:
+        """For how long messages have waited and none could be sent."""
+        return 0.0 if self.head is None else monotonic() - self.since
 
-    def waiting(self) -> dict[str, tuple[int, float]]:
-        """Return for each service how many messages wait, and for how many seconds none could be sent."""
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, for /health."""
+        if self.unavailable or self.seconds_stuck < SECONDS_TO_WORRY:
+            return self.unavailable
+        return f"{self.service.name} has taken nothing for {int(self.seconds_stuck / 60)} minutes"
+
+    def run(self) -> None:
+        """Send for ever, or until a stop once nothing more can be sent in time."""
+        while True:
+            self.wake.clear()
+            try:
+                due, self.unavailable = self._send_due(), None
+            except Unavailable as error:
+                due, self.unavailable = inf, str(error)
+            if due > self.stop_at:
+                return
+            gevent.sleep(SECONDS_TO_GATHER)
+            self.wake.wait(max(0.0, min(due - monotonic(), SECONDS_BETWEEN_LOOKS)))
+
+    def _send_due(self) -> float:
+        """Send what is due; return when the next is."""
+        is_ours = self.is_ours()
+        heads = self.queue.first(MOST_AT_ONCE if is_ours else 1)
+        first = heads[0].number if heads else None
+        if first != self.head:
+            self.head, self.since = first, monotonic()
+        waiting = {(message.update.page_id, message.update.subject): message for message in heads}
+        self.pauses = {incident: due for incident, due in self.pauses.items() if incident in waiting}
+        for incident, message in waiting.items():
+            if self.pauses.get(incident, 0.0) <= monotonic():
+                if not self.is_ours():
+                    return inf
+                self._send(incident, message)
+        return min((self.pauses.get(incident, 0.0) for incident in waiting), default=inf)
+
+    def _send(self, incident: tuple[str, str], message: Message) -> None:
         try:
-            numbers = self._outbox.waiting()
-        except Unavailable:
-            return {}
-        now = monotonic()
-        return {s.name: (numbers.get(s.key, 0), now - self._since.get(s.key, now)) for s in self._services}
-
-    def take(self, update: Update) -> None:
-        """Wake the services that want an update; into memory's outbox it is put here, in SQL it is there already."""
-        for service in self._services:
-            if service.takes(update):
-                if isinstance(self._outbox, MemoryOutbox):
-                    self._outbox.put(service.key, update)
-                self._wake[service.key].set()
-
-    def stop(self) -> None:
-        """Stop sending; what waits in memory has a moment left, in SQL it waits for the next start."""
-        if isinstance(self._outbox, MemoryOutbox):
-            give_up = monotonic() + SECONDS_TO_STOP
-            while any(self._outbox.waiting().values()) and monotonic() < give_up:
-                gevent.sleep(0.05)
-            if lost := sum(self._outbox.waiting().values()):
-                log.error("notify: %d messages were not sent and are lost", lost)
-        gevent.killall(self._greenlets, block=False)
-
-    def _watch(self) -> None:
-        is_known = False
-        while True:
-            try:
-                self._is_ours = self._outbox.is_ours()
-                if self._is_ours and not is_known:
-                    if others := self._outbox.forget_others([service.key for service in self._services]):
-                        log.warning("notify: %d messages for services no longer set are dropped", others)
-                    is_known = True
-                    for wake in self._wake.values():
-                        wake.set()
-            except Unavailable:
-                pass  # the history says so, once
-            gevent.sleep(SECONDS_BETWEEN_LOOKS)
-
-    def _send_for_ever(self, service: Service) -> None:
-        pauses: dict[tuple[str, str], float] = {}  # when an incident's next attempt is due, by the monotonic clock
-        wake = self._wake[service.key]
-        while True:
-            wake.clear()
-            try:
-                due = self._send_due(service, pauses) if self._is_ours else None
-            except Unavailable:
-                due = None
-            now = monotonic()
-            seconds = SECONDS_BETWEEN_LOOKS if due is None else min(max(0, due - now), SECONDS_BETWEEN_LOOKS)
-            wake.wait(seconds)
-
-    def _send_due(self, service: Service, pauses: dict[tuple[str, str], float]) -> float | None:
-        """Send what is due; return when the next is, or None if nothing waits."""
-        messages = self._outbox.first(service.key)
-        if not messages:
-            pauses.clear()
-            self._since.pop(service.key, None)
-            return None
-        self._since.setdefault(service.key, monotonic())
-        heads: dict[tuple[str, str], Message] = {}
-        for message in messages:
-            heads.setdefault(message.incident, message)
-        for incident, message in heads.items():
-            if self._is_ours and pauses.get(incident, 0) <= monotonic():
-                if self._send(service, message):
-                    pauses.pop(incident, None)
-                else:
-                    pauses[incident] = monotonic() + _pause(message.attempts)
-        return min(pauses.get(incident, 0) for incident in heads)
-
-    def _send(self, service: Service, message: Message) -> bool:
-        """Send a message; return whether it needs no more attempt."""
-        reason = service.tell(message.update)
-        if reason is None:
-            self._outbox.done(message)
-            self._sent[service.name, "sent"] += 1
-            self._since[service.key] = monotonic()
-            return True
-        self._sent[service.name, "failed"] += 1
-        if message.attempts == 0:
-            log.warning("notify: %s: %s; it is tried again for a day", service.name, reason)
-        if message.attempts + 1 < MOST_ATTEMPTS:
-            self._outbox.failed(message)
-            return False
-        log.error("notify: %s: given up after %d attempts: %s", service.name, MOST_ATTEMPTS, reason)
-        self._outbox.done(message)
-        self._sent[service.name, "given_up"] += 1
-        return True
+            reason = self.service.tell(self.pages.shown(message.update))
+        except Exception as error:  # noqa: BLE001  # whatever a message does to a plugin, the others are sent
+            reason = type(error).__name__
+        name = self.service.name
+        self.outcomes["failed" if reason else "sent"] += 1
+        if reason and message.attempts + 1 < MOST_ATTEMPTS:
+            if incident not in self.pauses:
+                log.warning("notify: %s: %s; it is tried again for a day", name, reason)
+            # With jitter: those that failed together shall not come back together.
+            pause = min(FIRST_PAUSE * 2.0**message.attempts, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
+            self.pauses[incident] = monotonic() + pause
+            self.queue.failed(message)
+            return
+        if reason:
+            log.error("notify: %s: given up after %d attempts: %s", name, MOST_ATTEMPTS, reason)
+            self.outcomes["given_up"] += 1
+        else:
+            self.since = monotonic()
+        self.pauses.pop(incident, None)
+        self.queue.done(message)
 
 
-def _pause(attempts: int) -> float:
-    """Return seconds until the next attempt, with jitter: those that failed together shall not come back together."""
-    return min(FIRST_PAUSE * 2.0 ** min(attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
-
-
-def test(app: Flask) -> int:
+def test(services: Sequence[Service]) -> int:
     """Send a test message to each service, print what came of it, and return the exit code."""
-    services: Sequence[Service] = app.config.get("NOTIFY", ())
     if not services:
         print("event_monitor: MONITOR_NOTIFY is not set", file=sys.stderr)
         return 2
     title, body = "event_monitor: test message", f"If you read this, it works. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    outcomes = [
-        (service.name, service.send(title, body, part("outputs.notify.services").NotifyType.INFO))
-        for service in services
-    ]
-    for name, reason in outcomes:
-        print(f"{name}: sent" if reason is None else f"{name}: failed: {reason}")
-    return 1 if any(reason for _, reason in outcomes) else 0
+    reasons = {service.name: service.send(title, body) for service in services}
+    for name, reason in reasons.items():
+        print(f"{name}: failed: {reason}" if reason else f"{name}: sent")
+    return 1 if any(reasons.values()) else 0

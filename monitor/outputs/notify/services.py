@@ -1,42 +1,60 @@
-"""The services that MONITOR_NOTIFY names, each with its filter: which updates it takes, and how it is told.
-
-Apprise does the telling: https://appriseit.com/services/ . A service's address holds its secrets, so it is never shown.
-"""
+"""Services: which updates each takes, and how it is told of one. Apprise does the telling."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
+import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import gevent
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import Apprise, NotifyFormat, NotifyType
 
-from monitor.senders.payload import setting
-from monitor.updates.incident import is_open
+from monitor.history.query import names_of_components
+from monitor.updates.impacts import COMPONENT_IMPACTS, RANK, impact_of, in_words, is_maintenance
 from monitor.updates.text import one_line
-from monitor.updates.update import Update, in_words, message, product, subject
+from monitor.updates.update import LONGEST_PRODUCT, Update, message, product
 
-IMPACTS = ("none", "minor", "major", "critical")
-# What a component's status is worth among the impacts of incidents.
-IMPACT_OF = {"degraded_performance": "minor", "partial_outage": "major", "major_outage": "critical"}
-COLOURS = {"critical": NotifyType.FAILURE, "major": NotifyType.FAILURE, "minor": NotifyType.WARNING}
-SEVERITIES = {"critical": "critical", "major": "error", "minor": "warning"}  # PagerDuty's words; else info
-SECONDS_TO_ANSWER, SECONDS_IN_ALL = 30.0, 60
-# Apprise waits 5.5 s, a long time in an outage; PagerDuty takes 120 a minute for each key:
-# https://developer.pagerduty.com/docs/events-api-v2-overview#api-limits
-SECONDS_BETWEEN_PAGES = 0.5
+# Apprise's colours, and PagerDuty's severities; otherwise info.
+ALARMS = {
+    "critical": (NotifyType.FAILURE, "critical"),
+    "major": (NotifyType.FAILURE, "error"),
+    "minor": (NotifyType.WARNING, "warning"),
+    "unstated": (NotifyType.WARNING, "warning"),
+}
+# Services that keep an incident for each of ours, by Apprise's plugin: the attribute that holds its key, and the
+# actions that open and end it.
+DEDUP = ("dedup", "trigger", "resolve")
+INCIDENT_KEYS = {
+    "NotifyFireHydrant": DEDUP,  # https://docs.firehydrant.com/docs/events-data-model
+    "NotifyGoAlert": ("dedup", "trigger", "close"),  # https://github.com/target/goalert: IntegrationKeys.md
+    "NotifyILert": DEDUP,  # https://docs.ilert.com/developer-docs/rest-api/api-reference/events
+    "NotifyIncidentIO": DEDUP,  # https://docs.incident.io/alerts/http
+    "NotifyJira": ("alias", "new", "close"),  # https://jira.atlassian.com/browse/JSDCLOUD-14179
+    "NotifyOpsgenie": ("alias", "new", "close"),  # https://docs.opsgenie.com/docs/alert-api#close-alert
+    "NotifyOpsiMate": DEDUP,  # https://docs.opsimate.dev/docs/integrations/custom-alerts
+    "NotifyPagerDuty": DEDUP,  # https://developer.pagerduty.com/docs/events-api-v2-overview
+    "NotifyPagerTree": ("thirdparty", "create", "resolve"),  # https://pagertree.com/docs/integration-guides/webhook
+    "NotifySIGNL4": ("external_id", "trigger", "resolve"),  # https://docs.signl4.com/integrations/webhook/webhook.html
+    "NotifySplunk": ("entity_id", "map", "recovery"),  # https://kb.victorops.com/?p=593
+    "NotifySquadcast": DEDUP,  # https://support.squadcast.com/integrations/incident-webhook-incident-webhook-api
+}
+SECONDS_IN_ALL = 60
 
-MEMBERS = ("url", "pages", "components", "min_impact", "maintenance")
-
-logging.getLogger("apprise").addHandler(logging.NullHandler())  # Python would print what it says to stderr
+# What rings somewhere: `@here`, `<@U1>`, `<!channel>`, `<users/all>`. Discord finds its own within words too:
+# https://discord.com/developers/docs/reference#message-formatting
+_ringing = re.compile(r"(?<!\w)@|@(?=everyone|here)|<(?=[^\s\d=])", re.IGNORECASE)
+URL_CHARACTERS = "%/:?#[]!$&'()*+,;=~"  # RFC 3986, but for @, which may ring
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: `name` is for people, such as slack-2; `key`, a hash of its address, is for the outbox."""
+    """One service: `name` is for people, such as slack-2; `key`, a hash of its address, names its queue.
+
+    `pages` and `components` are names or ids, folded, as case does not matter; empty sets let all pass.
+    """
 
     name: str
     key: str
@@ -44,154 +62,91 @@ class Service:
     components: frozenset[str] = frozenset()
     min_impact: str = "none"
     maintenance: bool = True
+    incident_key: tuple[str, str, str] | None = None
     plugin: Any = field(default=None, repr=False)
-
-    @property
-    def is_pagerduty(self) -> bool:
-        return bool(self.plugin.secure_protocol == "pagerduty")
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def takes(self, update: Update) -> bool:
-        """Tell whether the update passes the filter; empty sets let all pass.
+        """Tell whether the update passes the filter.
 
-        An impact that no provider gave passes: a message too many costs less than one too few. What ended passes for
-        PagerDuty whatever its impact is by then, and without naming a component, since what was raised must be
-        resolved.
+        What ended passes for a service with incident keys whatever else the filter says: what was raised must be
+        resolved, also after the component was taken off the incident, or the incident made maintenance.
         """
-        if self.pages and self.pages.isdisjoint((update.page, update.page_id)):
+        if self.pages and self.pages.isdisjoint((update.page.casefold(), update.page_id.casefold())):
             return False
-        named = {text for component in update.components for text in (component.name, component.id) if text}
-        resolves = self.is_pagerduty and is_over(update)
-        if self.components and self.components.isdisjoint(named) and (named or not resolves):
-            return False
-        if is_maintenance(update):
-            return self.maintenance
-        if resolves:
+        if self.incident_key and not update.is_open:
             return True
-        impact = worst_impact(update)
-        return impact is None or IMPACTS.index(impact) >= IMPACTS.index(self.min_impact)
+        if self.components and self.components.isdisjoint(names_of_components(update)):
+            return False
+        impact = impact_told(update)
+        if impact == "maintenance" or is_maintenance(update):
+            return self.maintenance
+        # An impact that nobody gave passes: a message too many costs less than one too few.
+        return self.min_impact == "none" or impact == "unstated" or RANK[impact] <= RANK[self.min_impact]
 
-    def send(self, title: str, body: str, kind: NotifyType) -> str | None:
+    def tell(self, update: Update) -> str | None:
+        """Send an update; return None, or why it was not taken."""
+        kind, severity = ALARMS.get(impact_told(update), (NotifyType.INFO, "info"))
+        if self.incident_key:
+            attribute, opens, ends = self.incident_key
+            setattr(self.plugin, attribute, key_of(update))
+            self.plugin.action, self.plugin.click = opens if update.is_open else ends, link_of(update)
+        if self.name.startswith("pagerduty"):
+            self.plugin.severity = severity
+        return self.send(*texts(update), kind if update.is_open else NotifyType.SUCCESS)
+
+    def send(self, title: str, body: str, kind: NotifyType = NotifyType.INFO) -> str | None:
         """Send a text; return None, or why it was not taken."""
-        sender = Apprise(asset=_ASSET)
+        sender = Apprise(asset=self.plugin.asset)
         sender.add(self.plugin)
         try:
             with gevent.Timeout(SECONDS_IN_ALL):
                 result = sender.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
         except gevent.Timeout:
             return f"no answer within {SECONDS_IN_ALL} s"
-        except Exception as error:  # noqa: BLE001  # a plugin's own fault is a message not sent
-            return type(error).__name__
         if result:
             return None
-        said = [entry.message for entry in result.logs()]
-        return one_line(said[0], 200) if said else "refused"
-
-    def tell(self, update: Update) -> str | None:
-        """Send an update; return None, or why it was not taken."""
-        if self.is_pagerduty:
-            self.plugin.dedup = incident_key(update)
-            self.plugin.action = "resolve" if is_over(update) else "trigger"
-            self.plugin.severity = SEVERITIES.get(worst_impact(update) or "", "info")
-            self.plugin.click = update.shortlink
-        kind = NotifyType.SUCCESS if is_over(update) else COLOURS.get(worst_impact(update) or "", NotifyType.INFO)
-        return self.send(*texts(update), kind)
+        said = " ".join([entry.message for entry in result.logs()][:1]) or "refused"
+        for secret in self.secrets:
+            said = said.replace(secret, "…")
+        return one_line(said, 200)
 
 
 def texts(update: Update) -> tuple[str, str]:
-    """Return a title and a body for a reader in a hurry."""
+    """Return a title and a body for a reader in a hurry, which ring nobody."""
     words = [in_words(update.status)] if update.status else []
     if update.impact and update.impact != "none":
         words.append(update.impact)
     title = f"{product(update)}: {', '.join(words)}" if words else product(update)
     began = f"{update.created_at:%Y-%m-%d %H:%M} UTC"
     said = f"{update.updated_at:%Y-%m-%d %H:%M} UTC"
+    name = one_line(update.name, LONGEST_PRODUCT)
     lines = [message(update), said if update.is_component_update or began == said else f"{said}, began {began}"]
-    return title, "\n".join([*lines, *([update.shortlink] if update.shortlink else [])])
+    if update.components and not update.is_component_update and name not in lines[0]:
+        lines.insert(0, name)
+    link = link_of(update)
+    return _quiet(title), _quiet("\n".join(lines)) + (f"\n{link}" if link else "")
 
 
-def is_maintenance(update: Update) -> bool:
-    return update.impact == "maintenance" or update.scheduled_for is not None or update.status == "under_maintenance"
+def _quiet(text: str) -> str:
+    """Write `@` and `<` full-width where they ring: it reads the same, hides nothing, and no service takes it so."""
+    return _ringing.sub(lambda found: chr(ord(found[0]) + 0xFEE0), text)
 
 
-def is_over(update: Update) -> bool:
-    """Tell whether what the update is about has ended: of a component, that it is operational."""
-    return update.status == "operational" if update.is_component_update else not is_open(update)
+def link_of(update: Update) -> str | None:
+    """Return the address of an update's page with nothing in it that ends a line, rings or formats."""
+    return quote(update.shortlink, safe=URL_CHARACTERS) if update.shortlink else None
 
 
-def worst_impact(update: Update) -> str | None:
-    """Return the impact of an incident, of a component's change the worse of both its statuses, or None for unknown."""
-    if not update.is_component_update:
-        return update.impact if update.impact in IMPACTS else None
-    impacts = [IMPACT_OF.get(status or "", "none") for status in (update.status, update.old_status)]
-    return max(impacts, key=IMPACTS.index)
+def impact_told(update: Update) -> str:
+    """Return one of IMPACTS; a component's change counts as the worse of both its statuses, so on its way back too."""
+    impact = impact_of(update)
+    if not update.is_component_update or impact == "maintenance":
+        return impact
+    return min(impact, COMPONENT_IMPACTS.get(update.old_status or "", "unstated"), key=RANK.__getitem__)
 
 
-def incident_key(update: Update) -> str:
-    """Return what PagerDuty knows an incident by: a hash, as no separator is safe in a provider's ids."""
-    identity = [update.page_id, "component" if update.is_component_update else "incident", subject(update)]
+def key_of(update: Update) -> str:
+    """Return what a service knows an incident by: a hash, as no separator is safe in a provider's ids."""
+    identity = [update.page_id, "component" if update.is_component_update else "incident", update.subject]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-
-
-_ASSET = AppriseAsset(
-    app_id="event_monitor",
-    app_desc="event_monitor",
-    app_url="",
-    image_url_mask="",  # no pictures from elsewhere in a message
-    image_url_logo="",
-    async_mode=False,
-    secure_logging=True,
-)
-
-
-def parse(value: str) -> tuple[Service, ...]:
-    """Return the services in a JSON list of addresses, or of objects with MEMBERS; raise ValueError for an entry."""
-    entries = setting(value)
-    if not isinstance(entries, list) or not entries:
-        raise ValueError("is not a JSON list of Apprise URLs")
-    services: list[Service] = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            services.append(_service(entry, services))
-        except ValueError as error:
-            raise ValueError(f"entry {number} {error}") from None
-    if len({service.key for service in services}) < len(services):
-        raise ValueError("names a service twice")
-    return tuple(services)
-
-
-def _service(entry: object, before: list[Service]) -> Service:
-    given = {"url": entry} if isinstance(entry, str) else entry
-    if not isinstance(given, dict) or not isinstance(given.get("url"), str):
-        raise ValueError('is neither an Apprise URL nor an object with a "url"')
-    if unknown := sorted(set(given) - set(MEMBERS)):
-        raise ValueError(f"has the unknown member {unknown[0]!a}; there are {', '.join(MEMBERS)}")
-    url, min_impact, maintenance = given["url"], given.get("min_impact", "none"), given.get("maintenance")
-    schema = url.partition("://")[0].lower()
-    plugin = Apprise.instantiate(url, asset=_ASSET, suppress_exceptions=True)
-    if plugin is None:
-        shown = f"({schema[:20]!a}) " if "://" in url else ""
-        raise ValueError(f"{shown}is not a URL that Apprise takes: see appriseit.com/services")
-    if min_impact not in IMPACTS:
-        raise ValueError(f"({schema}): min_impact is none of {', '.join(IMPACTS)}")
-    if not isinstance(maintenance, bool | None):
-        raise ValueError(f"({schema}): maintenance is neither true nor false")
-    if "rto=" not in url:
-        plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow one would get it again
-    if schema == "pagerduty":
-        plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES
-    same = sum(service.name.split("-")[0] == schema for service in before)
-    return Service(
-        name=f"{schema}-{same + 1}" if same else schema,
-        key=hashlib.sha256(url.encode()).hexdigest()[:32],
-        pages=_texts(schema, "pages", given.get("pages", [])),
-        components=_texts(schema, "components", given.get("components", [])),
-        min_impact=min_impact,
-        maintenance=schema != "pagerduty" if maintenance is None else maintenance,  # nobody is paged for a plan
-        plugin=plugin,
-    )
-
-
-def _texts(schema: str, member: str, value: object) -> frozenset[str]:
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise ValueError(f"({schema}): {member} is not a list of texts")
-    return frozenset(value)

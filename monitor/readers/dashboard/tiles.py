@@ -1,52 +1,39 @@
-"""The state of each page and its last 90 days, from the spans of its incidents: one tile a page.
+"""The state of each page and its last 90 days, from the periods of its incidents: one tile a page.
 
-A day is as bad as the worst incident of it, in UTC. A maintenance counts while it is under way.
+A day is as bad as the worst of it, in UTC. A maintenance counts once it is under way.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from functools import lru_cache
 from itertools import groupby
 
-from monitor.history.contract import Page, Span
-from monitor.readers.dashboard.story import IMPACTS, WORST_FIRST, severity
-from monitor.senders.statuspage import MAINTENANCE_STATUSES
-from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PAGE
+from markupsafe import Markup
 
-DAYS = 90
-MOST_TILES = 200
-STATES = IMPACTS | {"unstated": "Incident", "none": "Incident, no impact"}
-HEIGHTS = {"critical": 10, "major": 8, "minor": 6, "unstated": 5, "none": 4, "maintenance": 4}
-_RANKED = list(IMPACTS)
-_QUIET = WORST_FIRST["operational"]
+from monitor.history.contract import IncidentPeriod, Page
+from monitor.readers.pages import state_of, states_of
+from monitor.updates.impacts import IMPACTS, RANK
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Days of a strip that are alike: the number of the first, 0 to 89, and how many; `height` of 10."""
-
-    first: int
-    days: int
-    impact: str
-    height: int
-    title: str
+DAYS, MOST_TILES = 90, 200
+HEIGHTS = (10, 8, 6, 5, 4, 4)  # by rank, of 10: the taller, the worse
+QUIET = RANK["operational"]
+_RANKED = tuple(IMPACTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A page: `impact` names its current state's colour, `word` says it; `summary` says the strip in a sentence."""
+    """A page: `state` is that of GET /pages, `open` counts what is broken.
 
-    page_id: str
-    page: str
-    impact: str
-    word: str
+    `strip` holds a `<rect>` for each run of days that are alike and not quiet, `summary` says it in a sentence.
+    """
+
+    page: Page
+    state: str
     open: int
-    updated_at: datetime
-    runs: tuple[Run, ...]
+    strip: Markup
     summary: str
 
 
@@ -55,71 +42,52 @@ def start_of(now: datetime) -> datetime:
     return datetime.combine(now.date() - timedelta(days=DAYS - 1), time(), UTC)
 
 
-def tiles(
-    pages: Iterable[Page], spans: Sequence[Span], reported: Iterable[tuple[str, str]], now: datetime
-) -> list[Tile]:
-    """Return each page's tile, worst first, then by name; `reported` are pages' ids with impacts beside the spans."""
-    worst: dict[str, int] = {}
-    open_incidents: dict[str, int] = {}
+def tiles(pages: Iterable[Page], periods: Sequence[IncidentPeriod], now: datetime) -> list[Tile]:
+    """Return the tiles, worst first, then by name; of very many pages those of the worst and the latest heard."""
+    states, strips = states_of(periods), _strips(periods, now)
+    broken = [p for p in periods if p.ended_at is None and not p.is_upcoming and p.impact != "maintenance"]
+    count = Counter(period.page_id for period in broken)
+    days = [start_of(now) + timedelta(days=number) for number in range(DAYS)]
+    names = [f"{day.day} {day:%b}" for day in days]
+
+    def rank(page: Page) -> int:
+        return RANK.get(state_of(page, states), RANK["none"])  # what is unknown stands before what is well
+
+    def tile(page: Page) -> Tile:
+        strip = strips.get(page.id, b"")
+        return Tile(page, state_of(page, states), count[page.id], _rectangles(strip, names), _summary(strip))
+
+    shown = sorted(pages, key=lambda page: (rank(page), -page.received_at.timestamp()))[:MOST_TILES]
+    return [tile(page) for page in sorted(shown, key=lambda page: (rank(page), page.name.lower()))]
+
+
+def _strips(periods: Iterable[IncidentPeriod], now: datetime) -> dict[str, bytearray]:
+    """Return the rank of each day of each page that has any but quiet ones."""
     strips: dict[str, bytearray] = {}
     first_day = start_of(now).date()
-    names = [f"{day.day} {day:%b}" for day in (first_day + timedelta(days=number) for number in range(DAYS))]
-    ranked = sorted(((_rank(span), span) for span in spans if _counts(span, now)), key=lambda pair: -pair[0])
-    for rank, span in ranked:  # the worst come last, and stay
-        if span.ended_at is None:
-            worst[span.page_id] = rank
-            open_incidents[span.page_id] = open_incidents.get(span.page_id, 0) + (rank != WORST_FIRST["maintenance"])
-        strip = strips.get(span.page_id) or strips.setdefault(span.page_id, bytearray([_QUIET]) * DAYS)
-        first = max(0, (span.began_at.date() - first_day).days)
-        last = min(DAYS - 1, ((span.ended_at or now).date() - first_day).days)
-        strip[first : last + 1] = bytes([rank]) * (last + 1 - first)
-    for page_id, impact in reported:
-        worst[page_id] = min(worst.get(page_id, _QUIET), WORST_FIRST[impact])
-
-    def make(page: Page) -> Tile:
-        impact = _RANKED[worst.get(page.id, _QUIET)]
-        runs = _runs(strips.get(page.id, bytearray()), names)
-        name = one_line(page.name, LONGEST_PAGE) or one_line(page.id, LONGEST_PAGE)
-        count = open_incidents.get(page.id, 0)
-        return Tile(page.id, name, impact, STATES[impact], count, page.updated_at, runs, _summary(runs))
-
-    shown = sorted(pages, key=lambda page: (worst.get(page.id, _QUIET), -page.received_at.timestamp()))[:MOST_TILES]
-    return sorted(map(make, shown), key=lambda tile: (WORST_FIRST[tile.impact], tile.page.lower()))
+    for period in sorted(periods, key=lambda period: -RANK[period.impact]):  # the worst come last, and stay
+        if period.is_upcoming:
+            continue
+        strip = strips.get(period.page_id) or strips.setdefault(period.page_id, bytearray([QUIET]) * DAYS)
+        first = max(0, (period.began_at.date() - first_day).days)
+        last = min(DAYS - 1, ((period.ended_at or now).date() - first_day).days)
+        strip[first : last + 1] = bytes([RANK[period.impact]]) * (last + 1 - first)
+    return strips
 
 
-def unknown(tile: Tile) -> Tile:
-    """Return the tile of a page that does not answer: nobody knows that it is well."""
-    return replace(tile, impact="none", word="Unknown") if tile.impact == "operational" else tile
-
-
-def _rank(span: Span) -> int:
-    return _rank_of(span.impact, span.status)
-
-
-@lru_cache(maxsize=256)  # a few words, thousands of times
-def _rank_of(impact: str | None, status: str | None) -> int:
-    return WORST_FIRST["maintenance" if status in MAINTENANCE_STATUSES else severity(impact)]
-
-
-def _counts(span: Span, now: datetime) -> bool:
-    return span.status != "scheduled" and span.began_at <= now
-
-
-def _runs(strip: bytearray, names: Sequence[str]) -> tuple[Run, ...]:
-    runs, first = [], 0
+def _rectangles(strip: Iterable[int], names: Sequence[str]) -> Markup:
+    """Return what of a strip is not quiet; thousands of them in a template would take as long as all the rest."""
+    parts, first = [], 0
     for rank, those in groupby(strip):
         days, impact = len(list(those)), _RANKED[rank]
-        if rank != _QUIET:
-            when = names[first] + (f" to {names[first + days - 1]}" if days > 1 else "")
-            runs.append(Run(first, days, impact, HEIGHTS[impact], f"{when}: {IMPACTS[impact]}"))
+        if rank != QUIET:
+            height, when = HEIGHTS[rank], names[first] + (f" to {names[first + days - 1]}" if days > 1 else "")
+            place = f'x="{first}" y="{10 - height}" width="{days}" height="{height}"'
+            parts.append(f'<rect class="{impact}" {place}><title>{when}: {IMPACTS[impact]}</title></rect>')
         first += days
-    return tuple(runs)
+    return Markup("".join(parts))  # noqa: S704  # made of our own words and numbers
 
 
-def _summary(runs: Iterable[Run]) -> str:
-    days: dict[str, int] = {}
-    for run in sorted(runs, key=lambda run: WORST_FIRST[run.impact]):
-        days[run.impact] = days.get(run.impact, 0) + run.days
-    if not days:
-        return f"No incident in {DAYS} days"
-    return f"{DAYS} days: " + ", ".join(f"{count} {IMPACTS[impact].lower()}" for impact, count in days.items())
+def _summary(strip: bytes | bytearray) -> str:
+    said = [f"{strip.count(rank)} {IMPACTS[_RANKED[rank]].lower()}" for rank in sorted({*strip} - {QUIET})]
+    return f"{DAYS} days: {', '.join(said)}" if said else f"No incident in {DAYS} days"

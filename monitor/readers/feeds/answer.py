@@ -1,14 +1,12 @@
-"""What the feed, the calendar and the aggregate have in common: identities, links, stories, and answers of 304.
-
-Nothing here writes, and nothing holds up the others for long: long readings go a hundred incidents at a time.
-"""
+"""What the feed, the calendar and the aggregate share: query, bounds, stable ids, links, stories, answers of 304."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid5
 
@@ -17,18 +15,73 @@ from flask import Response, request
 
 from monitor.history import query
 from monitor.history.contract import History
-from monitor.history.query import BadQuery, Query
+from monitor.history.query import Query
+from monitor.senders.pages import Pages
 from monitor.senders.statuspage import LONGEST_LINK
+from monitor.updates.errors import BadQuery
+from monitor.updates.impacts import in_words
+from monitor.updates.incident import Incident
 from monitor.updates.text import one_line, plain
-from monitor.updates.update import Update, in_words
+from monitor.updates.update import LONGEST_BODY, LONGEST_NAME, State
 
-LARGEST = 1024 * 1024  # an answer ends early here
-LONGEST_BODY, LONGEST_STATUS = 20_000, 100  # characters of one text that are given out
-AT_ONCE = 100
+Item = TypeVar("Item")
+
+LARGEST_LIST = 960 * 1024  # bytes of what is listed; an answer, which may hold the query three times, is 1 MiB
+INCIDENTS_AT_ONCE = 50  # read, each with its whole story
+USUAL_MAINTENANCE = timedelta(hours=1)  # where nobody says how long
 NAMESPACE = UUID("5b0c7b5e-0a0e-4f0c-9d6c-3f1f4b1f6a77")  # for ever: readers know what they have seen by it
 
 
-def identity(*parts: str) -> UUID:
+def query_of_request(pages: Pages, *parameters: str) -> Query:
+    """Return the request's query, in which only these parameters may be; raise BadQuery."""
+    if unknown := sorted(set(request.args) - {*parameters, "token"}):
+        raise BadQuery(f"unknown parameter {unknown[0]!a}")
+    return pages.resolve(query.read(request.args.to_dict(flat=False)))
+
+
+def filters_of_request() -> dict[str, str]:
+    """Return the request's parameters but the token, which is no part of what is asked and is never given out."""
+    return {name: text for name, text in request.args.items() if name != "token"}
+
+
+def title_of(asked: Query, pages: Pages) -> str:
+    """Return what is asked for, as a title: ` (page unknown; known: GitHub)` where nobody knows the page."""
+    title = one_line(", ".join(filters_of_request().values()), LONGEST_NAME)
+    if asked.page is None or asked.page_ids:
+        return title
+    nearest = one_line(", ".join(pages.nearest(asked.page)), LONGEST_NAME)
+    return f"{title} (page unknown{'; known: ' if nearest else ''}{nearest})"
+
+
+def own_address() -> str:
+    """Return the address that was asked, without a path; a proxy that ends TLS says so."""
+    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-Proto
+    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
+    return f"{scheme}://{request.host or 'localhost'}/"
+
+
+def all_incidents(history: History, wanted: Query, most: int) -> Iterator[Incident]:
+    """Yield the incidents that a query asks for, whatever its limit, newest first and about `most`."""
+    wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
+    for _ in range(0, most, INCIDENTS_AT_ONCE):
+        found = history.incidents(wanted)
+        yield from (listed.incident for listed in found)
+        if len(found) < INCIDENTS_AT_ONCE:
+            return
+        wanted = replace(wanted, before=found[-1].place)
+
+
+def fitting(items: Iterable[Item], size_of: Callable[[Item], int], most: int = LARGEST_LIST) -> Iterator[Item]:
+    """Yield the first items, those that hold at most so many bytes together; others are answered in between."""
+    for item in items:
+        most -= size_of(item)
+        if most < 0:
+            return
+        yield item
+        gevent.sleep(0)
+
+
+def stable_id(*parts: str) -> UUID:
     """Return one UUID for the same texts, on every machine and after every restart.
 
     The texts are kept apart as JSON keeps them: no separator would be safe in a provider's ids.
@@ -36,72 +89,45 @@ def identity(*parts: str) -> UUID:
     return uuid5(NAMESPACE, json.dumps(parts))
 
 
-def link(update: Update) -> str | None:
-    """Return the update's own page as an address (RFC 3986), or None where a provider gave none that is one."""
-    if update.shortlink is None or len(update.shortlink) > LONGEST_LINK:
-        return None
-    address = quote(update.shortlink.strip(), safe="!#$%&'()*+,/:;=?@[]~")
+def link_of(state: State) -> str | None:
+    """Return a state's own page as an address (RFC 3986), or None where a provider gave none that is one."""
+    address = quote((state.shortlink or "").strip(), safe="!#$%&'()*+,/:;=?@[]~")
     try:
         parts = urlsplit(address)
-        named, _ = parts.hostname, parts.port
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:  # http://[ and the like
         return None
-    return address if named and parts.scheme in ("http", "https") else None
+    return address if is_address and len(address) <= LONGEST_LINK else None
 
 
-def story(incident: Update, until: datetime | None = None) -> Iterator[tuple[str, list[str]]]:
+def window_of(maintenance: Incident) -> tuple[datetime, datetime]:
+    """Return when a maintenance begins and ends, as planned, else as it was; the end is after the beginning."""
+    begins_at = maintenance.began_at
+    for end in (maintenance.scheduled_until, maintenance.ended_at):
+        if end is not None and end > begins_at:
+            return begins_at, end
+    return begins_at, begins_at + USUAL_MAINTENANCE
+
+
+def story_of(state: State, until: datetime | None = None) -> Iterator[tuple[str, list[str]]]:
     """Yield (`Investigating, 2025-11-03 14:32 UTC`, its lines of text) of what was said until then, newest first."""
-    for entry in incident.incident_updates:
+    for entry in state.incident_updates:
         if until is not None and entry.time is not None and entry.time > until:
             continue
-        status = one_line(in_words(entry.status or ""), LONGEST_STATUS)
         said_at = f"{entry.time:%Y-%m-%d %H:%M} UTC" if entry.time else ""
-        yield ", ".join(filter(None, (status, said_at))), paragraphs(entry.body or "")
+        status = one_line(in_words(entry.status or ""), LONGEST_NAME)
+        yield ", ".join(filter(None, (status, said_at))), lines_of(entry.body or "")
 
 
-def paragraphs(body: str) -> list[str]:
+def lines_of(body: str) -> list[str]:
     """Return a provider's text, HTML or not, as lines that hold nothing but what may be shown."""
-    lines = plain(body[:LONGEST_BODY]).splitlines()
-    return [line for line in (one_line(line, LONGEST_BODY) for line in lines) if line]
+    return [line for line in (one_line(line, LONGEST_BODY) for line in plain(body).splitlines()) if line]
 
 
-def asked(*names: str) -> Query:
-    """Return the request's query, in which only these parameters may be; raise BadQuery."""
-    if unknown := sorted(set(request.args) - {*names, "token"}):
-        raise BadQuery(f"unknown parameter {unknown[0]!a}")
-    return query.read(request.args.to_dict(flat=False))
-
-
-def every(history: History, of: Query, most: int) -> Iterator[Update]:
-    """Yield the incidents that a query asks for, whatever its limit, newest first and about `most`; others are
-    served in between; raise Unavailable.
-    """
-    of = replace(of, limit=AT_ONCE)
-    for _ in range(0, most, AT_ONCE):
-        found = history.incidents(of)
-        yield from (incident.state for incident in found)
-        if len(found) < AT_ONCE:
-            return
-        of = replace(of, before=found[-1].place)
-        gevent.sleep(0)
-
-
-def answer(history: History, content_type: str, write: Callable[[], str | bytes], *about: str) -> Response:
-    """Answer with what `write` returns, or, without calling it, 304 to a reader that has it; raise Unavailable.
-
-    All that is given out changes only when an update arrives, or with what the texts in `about` say.
-    """
-    newest = history.arrivals(None, 1)
-    number = str(newest[0].number) if newest else ""
-    response = Response(content_type=content_type)
-    # Before it is written: what arrives meanwhile is then sent twice rather than never.
-    response.set_etag(identity(number, request.path, *about).hex)
-    received_at = max((page.received_at for page in history.pages()), default=None)
-    # In whole seconds, a second update within the second would look like the first.
-    if received_at is not None and received_at < datetime.now(UTC) - timedelta(seconds=2):
-        response.last_modified = received_at
-    response.headers["Cache-Control"] = "private, no-cache"
+def conditional_answer(body: bytes, content_type: str) -> Response:
+    """Answer with a body, or 304 to a reader that has the same."""
+    response = Response(body, content_type=content_type)
+    response.headers.update({"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"})
+    response.add_etag()
     response.make_conditional(request)
-    if response.status_code != 304:
-        response.set_data(write())
     return response

@@ -7,118 +7,89 @@ raises its SEQUENCE, so that it moves in the calendar. iCalendar: https://www.rf
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import gevent
-from flask import Flask, Response, request
 from icalendar import Calendar, Event, Timezone
 from icalendar.enums import STATUS, TRANSP
 
 from monitor.history.contract import History
 from monitor.history.query import Query
-from monitor.readers.feeds.answer import LARGEST, answer, asked, every, identity, link, story
-from monitor.server.requests import require
-from monitor.updates.maintenance import is_maintenance, window
+from monitor.readers.feeds import answer
+from monitor.senders.pages import Pages
+from monitor.updates.impacts import in_words
+from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, Update, in_words
+from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING
 
-DAYS_SHOWN = 90
-MOST_INCIDENTS = 2_000  # looked through, each time
-MOST_WINDOWS = 1_000
-LONGEST_DESCRIPTION = 2_000  # characters
-REFRESH = timedelta(hours=1)
+CONTENT_TYPE = "text/calendar; charset=utf-8"
 PARAMETERS = ("page", "component")
+DAYS_SHOWN = 90
+MOST_WINDOWS = 500  # that are open, and that ended
+LONGEST_DESCRIPTION = 1_000  # characters
+HIGHEST_REVISION = 2**31 - 1  # https://www.rfc-editor.org/rfc/rfc5545#section-3.3.8
+END = b"END:VCALENDAR\r\n"
 
 
-def init_app(app: Flask) -> None:
-    """Add `GET /maintenance.ics`."""
-    history: History = app.extensions["monitor"].history
-
-    @app.get("/maintenance.ics")
-    def maintenance() -> Response:
-        require(app.config.get("READ_TOKEN"))
-        of = asked(*PARAMETERS)
-        since = datetime.now(UTC) - timedelta(days=DAYS_SHOWN)
-        filters = [request.args.get(name, "") for name in PARAMETERS]
-        return answer(
-            history,
-            "text/calendar; charset=utf-8",
-            lambda: _write(_windows(history, of, since), *filters),
-            str(since.date()),
-            *filters,
-        )
-
-
-def _windows(history: History, of: Query, since: datetime) -> Iterator[Update]:
-    """Yield each maintenance once, the open ones first: these must not be missing."""
-    seen = set()
-    for status, impact, after in (("open", None, None), ("completed", None, since), (None, "maintenance", since)):
-        query = Query(page=of.page, component=of.component, status=status, impact=impact, since=after)
-        for incident in every(history, query, MOST_INCIDENTS):
-            at = incident.page_id, incident.id
-            if is_maintenance(incident) and at not in seen and window(incident)[1] >= since:
-                seen.add(at)
-                yield incident
-            if len(seen) >= MOST_WINDOWS:
-                return
-
-
-def _write(windows: Iterator[Update], *filters: str) -> bytes:
-    about = one_line(", ".join(filter(None, filters)), LONGEST_PAGE)
+def maintenance(history: History, pages: Pages) -> bytes:
+    """Write the calendar."""
+    asked = answer.query_of_request(pages, *PARAMETERS)
+    title = answer.title_of(asked, pages)
     calendar = Calendar.new(
         prodid="-//event_monitor//EN",
-        uid=identity("calendar", *filters),
-        name=f"Maintenance: {about}" if about else "Maintenance",  # as X-WR-CALNAME too
-        refresh_interval=REFRESH,
+        uid=answer.stable_id("calendar", *(answer.filters_of_request().get(name, "") for name in PARAMETERS)),
+        name=f"Maintenance: {title}" if title else "Maintenance",  # as X-WR-CALNAME too
+        refresh_interval=timedelta(hours=1),
     )
     calendar["REFRESH-INTERVAL"].params["VALUE"] = "DURATION"  # https://www.rfc-editor.org/rfc/rfc7986#section-5.7
     calendar.add("X-PUBLISHED-TTL", "PT1H")  # what Outlook reads
-    head, end = calendar.to_ical().split(b"END:VCALENDAR")
-    events: list[bytes] = []
-    size = 0
-    # One by one, with others answered in between: the library takes as long as half a second for all of them.
-    for maintenance in windows:
-        events.append(_event(maintenance).to_ical())
-        size += len(events[-1])
-        if size >= LARGEST:
-            break
-        gevent.sleep(0)
+    # One by one, with others answered in between: the library takes half a second for all of them.
+    events = (_event(pages.shown(window)).to_ical() for window in _windows(history, asked))
+    written = list(answer.fitting(events, len))
     # A calendar must hold something: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
-    return b"".join([head, *(events or [Timezone.from_tzid("UTC").to_ical()]), b"END:VCALENDAR", end])
+    written = written or [Timezone.from_tzid("UTC").to_ical()]
+    return b"".join([calendar.to_ical().removesuffix(END), *written, END])
 
 
-def _event(maintenance: Update) -> Event:
-    begins_at, ends_at = window(maintenance)
-    page = one_line(maintenance.page, LONGEST_PAGE) or NOTHING
-    name = one_line(maintenance.name, LONGEST_PRODUCT) or NOTHING
-    status = (maintenance.status or "").lower()
+def _windows(history: History, asked: Query) -> Iterator[Incident]:
+    """Yield each maintenance once, the open ones first: these must not be missing."""
+    since = datetime.now(UTC) - timedelta(days=DAYS_SHOWN)
+    seen: set[tuple[str, str]] = set()
+    for status, changed_since in (("open", None), (None, since)):
+        wanted = replace(asked, impact="maintenance", status=status, since=changed_since)
+        for incident in answer.all_incidents(history, wanted, MOST_WINDOWS):
+            identity = incident.page_id, incident.id
+            if identity not in seen and not incident.is_component_update and answer.window_of(incident)[1] >= since:
+                seen.add(identity)
+                yield incident
+
+
+def _event(window: Incident) -> Event:
+    begins_at, ends_at = answer.window_of(window)
+    page, name = one_line(window.page, LONGEST_PAGE), one_line(window.name, LONGEST_PRODUCT)
     # Seconds from its first sight to its last change: rises with every change, which LAST-MODIFIED tells too.
-    revision = max(0, int((maintenance.updated_at - maintenance.created_at).total_seconds()))
+    revision = int((window.updated_at - window.created_at).total_seconds())
     return Event.new(
-        uid=identity(maintenance.page_id, maintenance.id),
-        stamp=maintenance.updated_at,
-        created=maintenance.created_at,
-        last_modified=maintenance.updated_at,
-        sequence=revision,
+        uid=answer.stable_id(window.page_id, window.id),
+        stamp=window.updated_at,
+        created=window.created_at,
+        last_modified=window.updated_at,
+        sequence=min(max(revision, 0), HIGHEST_REVISION),
         start=begins_at,
         end=ends_at,
-        summary=f"{page} - {name}",
-        description=_description(maintenance),
-        url=link(maintenance),
-        status=STATUS.CANCELLED if status.startswith("cancel") else STATUS.CONFIRMED,
+        summary=f"{page or NOTHING} - {name or NOTHING}",
+        description=_description(window),
+        url=answer.link_of(window),
+        status=STATUS.CANCELLED if (window.status or "").lower().startswith("cancel") else STATUS.CONFIRMED,
         transparency=TRANSP.TRANSPARENT,  # nobody is busy meanwhile
     )
 
 
-def _description(maintenance: Update) -> str:
-    about = [one_line(in_words(maintenance.status or ""), LONGEST_PRODUCT)]
-    about.append(one_line(", ".join(component.name for component in maintenance.components), LONGEST_PRODUCT))
-    lines = [line for line in about if line]
-    size = 0
-    for heading, said in story(maintenance):
+def _description(window: Incident) -> str:
+    about = (in_words(window.status or ""), ", ".join(component.name for component in window.components))
+    lines = [line for line in (one_line(text, LONGEST_PRODUCT) for text in about) if line]
+    for heading, said in answer.story_of(window):
         lines += ["", heading, *said]
-        size += sum(map(len, said))
-        if size > LONGEST_DESCRIPTION:
-            break
-    text = "\n".join(lines)
-    return text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 1] + "…"
+        if len(text := "\n".join(lines)) > LONGEST_DESCRIPTION:
+            return text[: LONGEST_DESCRIPTION - 1] + "…"
+    return "\n".join(lines)

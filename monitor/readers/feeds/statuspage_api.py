@@ -1,144 +1,113 @@
 """`GET /api/v2/summary.json` and `/api/v2/incidents.json`: all pages as one, in the shape of Statuspage's own API.
 
-What reads a status page reads this one. Its components are the pages that are known, each with the status that its
-worst open incident says; an incident's name begins with its page's, and its one component is that page. A field
-that Statuspage always fills is filled. Shape: https://www.githubstatus.com/api (the same on every page of theirs)
+What reads a status page reads this one. Its components are the pages that are known, each with the status that the
+worst of its open incidents and components says; an incident's name begins with its page's, and its one component is
+that page. A field that Statuspage always fills is filled. Shape: https://www.githubstatus.com/api (the same on every
+page of theirs)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-import gevent
-from flask import Flask, Response, request
+from monitor.history.contract import History, Page
+from monitor.history.query import Query
+from monitor.readers.feeds import answer
+from monitor.readers.pages import state_of, states_of
+from monitor.senders.pages import Pages
+from monitor.updates.impacts import (
+    INCIDENT_STATUSES,
+    MAINTENANCE_STATUSES,
+    STATUS_OF_IMPACT,
+    impact_of,
+    is_maintenance,
+)
+from monitor.updates.incident import Incident
+from monitor.updates.text import cut_bytes, one_line
+from monitor.updates.times import LONG_AGO, iso
+from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, IncidentUpdate
 
-from monitor.history.contract import History, Page, Span
-from monitor.history.query import IMPACTS, Query
-from monitor.readers.feeds.answer import LARGEST, answer, asked, every, identity, link
-from monitor.senders.statuspage import INCIDENT_STATUSES, MAINTENANCE_STATUSES
-from monitor.server.requests import require
-from monitor.updates.incident import document, is_open
-from monitor.updates.maintenance import is_maintenance, window
-from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, Update
-
+CONTENT_TYPE = "application/json"
 ID = "event_monitor"
 MOST_INCIDENTS = 50  # as Statuspage gives
 MOST_SEARCHED = 2_000
-START = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_ENTRIES, LONGEST_BODY = 25, 2_000  # of an incident; bytes of one
 
-# From the least to the worst: an impact, and what a component and the whole page are then said to be.
-STATES = {
-    "none": ("operational", "All Systems Operational"),
-    "maintenance": ("under_maintenance", "Service Under Maintenance"),
-    "minor": ("degraded_performance", "Partially Degraded Service"),
-    "major": ("partial_outage", "Partial System Outage"),
-    "critical": ("major_outage", "Major Service Outage"),
+# The worst first: an impact as Statuspage's API has it, and what the whole page is then said to be.
+DESCRIPTIONS = {
+    "critical": "Major Service Outage",
+    "major": "Partial System Outage",
+    "minor": "Partially Degraded Service",
+    "maintenance": "Service Under Maintenance",
+    "none": "All Systems Operational",
 }
-WORST = list(STATES)
+# What it has no word for: an impact that nobody told, and a page that cannot be polled, are not taken for none.
+INDICATORS = {"unstated": "minor", "unknown": "minor", "operational": "none"}
+Row = dict[str, Any]
 
 
-def init_app(app: Flask) -> None:
-    """Add both addresses."""
-    history: History = app.extensions["monitor"].history
-
-    def answered(write: Any) -> Response:
-        require(app.config.get("READ_TOKEN"))
-        asked()
-        # A proxy that ends TLS says so: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-Proto
-        scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
-        address = f"{scheme}://{request.host or 'localhost'}/"
-        return answer(history, "application/json", lambda: write(history, address), address)
-
-    @app.get("/api/v2/summary.json")
-    def summary() -> Response:
-        return answered(_summary)
-
-    @app.get("/api/v2/incidents.json")
-    def newest_incidents() -> Response:
-        return answered(_incidents)
-
-
-def _summary(history: History, address: str) -> str:
-    """Write what is open, and what is to come; each list ends early once it holds a third of LARGEST."""
-    pages = history.pages()
-    impacts = _impacts(history.spans(datetime.now(UTC)))
-    components = _components(pages, impacts)
-    unresolved = [one for one in every(history, Query(status="open"), MOST_SEARCHED) if is_open(one)]
-    incidents = (_incident(one, components, address) for one in unresolved if not is_maintenance(one))
-    maintenances = sorted((one for one in unresolved if is_maintenance(one)), key=window)
-    worst = max(impacts.values(), key=WORST.index, default="none")
-    parts = {
-        "page": json.dumps(_page(pages, address)),
-        "components": _listed(components.values(), LARGEST // 3),
-        "incidents": _listed(incidents, LARGEST // 3),
-        "scheduled_maintenances": _listed((_scheduled(m, components, address) for m in maintenances), LARGEST // 3),
-        "status": json.dumps({"indicator": worst, "description": STATES[worst][1]}),
-    }
-    return _object(parts)
+def summary(history: History, pages: Pages) -> bytes:
+    """Write what is open, and what is to come."""
+    answer.query_of_request(pages)
+    known, states = pages.known(), states_of(history.periods(datetime.now(UTC)))
+    components = _components(known, states)
+    indicators = [_indicator(state) for state in (*states.values(), *(state_of(page, states) for page in known))]
+    worst = min(indicators, key=list(DESCRIPTIONS).index, default="none")
+    those_open = (
+        one for one in answer.all_incidents(history, Query(status="open"), MOST_SEARCHED) if not is_maintenance(one)
+    )
+    planned = answer.all_incidents(history, Query(status="open", impact="maintenance"), MOST_INCIDENTS)
+    maintenances = sorted(_rows(planned, pages, components), key=lambda row: str(row["scheduled_for"]))
+    return _json(
+        page=_page(known),
+        components=list(answer.fitting(components.values(), _size_of, answer.LARGEST_LIST // 2)),
+        incidents=list(answer.fitting(_rows(those_open, pages, components), _size_of, answer.LARGEST_LIST // 4)),
+        scheduled_maintenances=list(answer.fitting(maintenances, _size_of, answer.LARGEST_LIST // 5)),
+        status={"indicator": worst, "description": DESCRIPTIONS[worst]},
+    )
 
 
-def _incidents(history: History, address: str) -> str:
+def incidents(history: History, pages: Pages) -> bytes:
     """Write the newest incidents, open or not, newest first."""
-    pages = history.pages()
-    components = _components(pages, _impacts(history.spans(datetime.now(UTC))))
-    those = (one for one in every(history, Query(), MOST_SEARCHED) if not one.is_component_update)
-    newest = islice((one for one in those if not is_maintenance(one)), MOST_INCIDENTS)
-    written = _listed((_incident(one, components, address) for one in newest), LARGEST)
-    return _object({"page": json.dumps(_page(pages, address)), "incidents": written})
+    answer.query_of_request(pages)
+    known = pages.known()
+    components = _components(known, states_of(history.periods(datetime.now(UTC))))
+    those = (one for one in answer.all_incidents(history, Query(), MOST_SEARCHED) if not is_maintenance(one))
+    rows = islice(_rows(those, pages, components), MOST_INCIDENTS)
+    return _json(page=_page(known), incidents=list(answer.fitting(rows, _size_of)))
 
 
-def _object(parts: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in parts.items()) + "}\n"
+def _json(**parts: object) -> bytes:
+    return f"{json.dumps(parts)}\n".encode()
 
 
-def _listed(rows: Iterable[dict[str, Any]], most: int) -> str:
-    written: list[str] = []
-    size = 0
-    for row in rows:
-        written.append(json.dumps(row))
-        size += len(written[-1])
-        if size >= most:
-            break
-        if len(written) % 20 == 0:
-            gevent.sleep(0)
-    return f"[{', '.join(written)}]"
+def _size_of(row: Row) -> int:
+    return len(json.dumps(row)) + len(", ")
 
 
-def _impacts(spans: Iterable[Span]) -> dict[str, str]:
-    """Return the worst open impact of each page that has one; a maintenance counts while it runs."""
-    worst: dict[str, str] = {}
-    for span in spans:
-        if span.ended_at is None and span.status != "scheduled":
-            impact = "maintenance" if span.status in MAINTENANCE_STATUSES else _impact(span.impact)
-            worst[span.page_id] = max(worst.get(span.page_id, "none"), impact, key=WORST.index)
-    return worst
+def _indicator(impact: str) -> str:
+    return INDICATORS.get(impact, impact)
 
 
-def _impact(impact: str | None) -> str:
-    """Return a word of Statuspage's; an incident whose impact nobody told is not taken for none."""
-    return impact if impact in IMPACTS else "minor"
+def _page(known: Iterable[Page]) -> Row:
+    updated_at = max((page.updated_at for page in known), default=LONG_AGO)
+    return {"id": ID, "name": ID, "url": answer.own_address(), "time_zone": "Etc/UTC", "updated_at": iso(updated_at)}
 
 
-def _page(pages: Iterable[Page], address: str) -> dict[str, Any]:
-    updated_at = max((page.updated_at for page in pages), default=START)
-    return {"id": ID, "name": ID, "url": address, "time_zone": "Etc/UTC", "updated_at": _iso(updated_at)}
-
-
-def _components(pages: Iterable[Page], impacts: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _components(known: Iterable[Page], states: dict[str, str]) -> dict[str, Row]:
     return {
         page.id: {
-            "id": str(identity(page.id)),
-            "name": _name(page.name, LONGEST_PAGE),
-            "status": STATES[impacts.get(page.id, "none")][0],
-            "created_at": _iso(page.updated_at),
-            "updated_at": _iso(page.updated_at),
+            "id": str(answer.stable_id(page.id)),
+            "name": _shown(page.name, LONGEST_PAGE),
+            "status": STATUS_OF_IMPACT[_indicator(state_of(page, states))],
+            "created_at": iso(page.updated_at),
+            "updated_at": iso(page.updated_at),
             "position": position,
-            "description": None,
+            "description": one_line(page.problem or "", LONGEST_PRODUCT) or None,
             "showcase": True,
             "start_date": None,
             "group_id": None,
@@ -146,50 +115,51 @@ def _components(pages: Iterable[Page], impacts: dict[str, str]) -> dict[str, dic
             "group": False,
             "only_show_if_degraded": False,
         }
-        for position, page in enumerate(pages, 1)
+        for position, page in enumerate(known, 1)
     }
 
 
-def _incident(state: Update, components: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
-    served, incident_id = document(state), str(identity(state.page_id, state.id))
-    statuses = MAINTENANCE_STATUSES if is_maintenance(state) else INCIDENT_STATUSES
+def _rows(those: Iterable[Incident], pages: Pages, components: dict[str, Row]) -> Iterator[Row]:
+    """Yield incidents; a component's change is told by the status of its page."""
+    return (_row(pages.shown(one), components.get(one.page_id)) for one in those if not one.is_component_update)
 
-    def known(status: str | None, otherwise: str) -> str:
-        return status if status is not None and status in statuses else otherwise
 
-    status = known(state.status, statuses[0])
-    monitoring = (
-        one["display_at"] or one["created_at"] for one in served["incident_updates"] if one["status"] == "monitoring"
-    )
-    return {
+def _row(incident: Incident, component: Row | None) -> Row:
+    incident_id = str(answer.stable_id(incident.page_id, incident.id))
+    statuses = MAINTENANCE_STATUSES if is_maintenance(incident) else INCIDENT_STATUSES
+    status = incident.status if incident.status in statuses else statuses[0]
+    entries = incident.incident_updates[:MOST_ENTRIES]
+    begins_at, ends_at = answer.window_of(incident)
+    planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_maintenance(incident) else {}
+    return planned | {
         "id": incident_id,
-        "name": f"{_name(state.page, LONGEST_PAGE)} - {_name(state.name, LONGEST_PRODUCT)}",
+        "name": f"{_shown(incident.page, LONGEST_PAGE)} - {_shown(incident.name, LONGEST_PRODUCT)}",
         "status": status,
-        "created_at": served["created_at"],
-        "updated_at": served["updated_at"],
-        "monitoring_at": next(monitoring, None),
-        "resolved_at": served["resolved_at"] or (None if is_open(state) else served["updated_at"]),
-        "impact": "maintenance" if state.impact is None and is_maintenance(state) else _impact(state.impact),
-        "shortlink": link(state) or address,
-        "started_at": served["created_at"],
+        "created_at": iso(incident.created_at),
+        "updated_at": iso(incident.updated_at),
+        "monitoring_at": next((iso(entry.time) for entry in entries if entry.status == "monitoring"), None),
+        "resolved_at": iso(incident.ended_at),
+        "impact": _indicator(impact_of(incident)),
+        "shortlink": answer.link_of(incident) or answer.own_address(),
+        "started_at": iso(incident.created_at),
         "page_id": ID,
         "incident_updates": [
-            _entry(entry, incident_id, known(entry["status"], status), served["updated_at"])
-            for entry in served["incident_updates"]
+            _entry(entry, incident_id, entry.status if entry.status in statuses else status, incident.updated_at)
+            for entry in entries
         ],
-        "components": [components[state.page_id]] if state.page_id in components else [],
+        "components": [component] if component else [],
     }
 
 
-def _entry(entry: dict[str, Any], incident_id: str, status: str, updated_at: str) -> dict[str, Any]:
-    said_at = entry["display_at"] or entry["created_at"] or entry["updated_at"] or updated_at
+def _entry(entry: IncidentUpdate, incident_id: str, status: str | None, updated_at: datetime) -> Row:
+    said_at, body = iso(entry.time or updated_at), entry.body or ""
     return {
-        "id": str(identity(incident_id, entry["id"] or "", "" if entry["id"] else f"{said_at} {entry['body']}")),
+        "id": str(answer.stable_id(incident_id, entry.id or "", "" if entry.id else f"{said_at} {body}")),
         "status": status,
-        "body": entry["body"] or "",
+        "body": cut_bytes(body, LONGEST_BODY),
         "incident_id": incident_id,
-        "created_at": entry["created_at"] or said_at,
-        "updated_at": entry["updated_at"] or said_at,
+        "created_at": iso(entry.created_at) or said_at,
+        "updated_at": iso(entry.updated_at) or said_at,
         "display_at": said_at,
         "affected_components": None,
         "deliver_notifications": True,
@@ -198,14 +168,5 @@ def _entry(entry: dict[str, Any], incident_id: str, status: str, updated_at: str
     }
 
 
-def _scheduled(state: Update, components: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
-    begins_at, ends_at = window(state)
-    return _incident(state, components, address) | {"scheduled_for": _iso(begins_at), "scheduled_until": _iso(ends_at)}
-
-
-def _name(name: str, longest: int) -> str:
+def _shown(name: str, longest: int) -> str:
     return one_line(name, longest) or NOTHING
-
-
-def _iso(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,25 @@
+"""`GET /metrics`, for Prometheus; its library is loaded at the first request."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from monitor.pipeline import pipeline_of
+from monitor.readers.shared_answer import SharedAnswer
+from monitor.senders.pages import pages_of
+from monitor.server.requests import load, require
+
+
+def init_app(app: Flask) -> None:
+    """Add `GET /metrics`."""
+    pipeline, pages, shared = pipeline_of(app), pages_of(app), SharedAnswer()
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        module = load(f"{__name__}.metrics")
+        numbers = module.Numbers(pipeline, pages, app.config["VERSION"])
+        encode, content_type = module.choose_encoder(request.headers.get("Accept", ""))
+        response = Response(shared.get(content_type, lambda: encode(numbers)), content_type=content_type)
+        response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        return response

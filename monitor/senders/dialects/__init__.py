@@ -1,42 +1,41 @@
 """The dialects: each module here reads one more sender's webhooks, at `POST /webhook/<name of the module>`.
 
 A dialect has `recognises(payload) -> bool`, true for a payload of its own shape wherever that was posted, in one or
-two look-ups, as every webhook of Statuspage is asked; and `read(payload, page) -> Update`, as monitor/statuspage.py
-has it. It may have `verify(config, headers, body)`, called before every `read`, which aborts with 401.
+two look-ups, as every webhook of Statuspage is asked; and `read(payload, page) -> Update`, as senders/statuspage.py
+has it. It may have `verify(config, headers, body)`, called before every `read`, which aborts with 401, and SETTINGS.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from flask import Flask, request
+from flask import Flask
 
-from monitor.senders.payload import JSONObject
-from monitor.updates.update import Update
+from monitor.senders.webhooks import Dialect, webhooks_of
+from monitor.settings import Settings
 
 
 def init_app(app: Flask) -> None:
     """Serve every dialect at an address of its own, and read what it recognises at /webhook/statuspage too."""
-    monitor = app.extensions["monitor"]
-    for name in sorted(module.name for module in iter_modules(__path__)):
-        dialect = _dialect(name)
-        read = partial(_verified, app, dialect) if hasattr(dialect, "verify") else dialect.read
-        app.add_url_rule(f"/webhook/{name}", f"webhook_{name}", partial(monitor.webhook, read), methods=["POST"])
-        monitor.dialects.append((dialect.recognises, read))
+    webhooks = webhooks_of(app)
+    for name, module in _modules().items():
+        signed = {"verify": module.verify} if hasattr(module, "verify") else {}
+        webhooks.add(Dialect(name, module.read, module.recognises, **signed))
 
 
-def _dialect(name: str) -> ModuleType:
+def _modules() -> dict[str, ModuleType]:
+    return {name: _module(name) for name in sorted(module.name for module in iter_modules(__path__))}
+
+
+def _module(name: str) -> ModuleType:
     try:
         return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as missing:
-        # Any other error than this one, which would leave out all dialects in silence, as if they were deleted.
-        raise ImportError(f"monitor/dialects/{name}.py needs {missing.name}") from None
+    except ModuleNotFoundError as missing:  # which would leave out all dialects in silence, as if they were deleted
+        raise ImportError(f"{name}.py needs {missing.name}") from None
 
 
-def _verified(app: Flask, dialect: ModuleType, payload: JSONObject, page: str | None) -> Update:
-    dialect.verify(app.config, request.headers, request.environ["event_monitor.body"])
-    update: Update = dialect.read(payload, page)
-    return update
+SETTINGS: Settings = {
+    name: check for module in _modules().values() for name, check in getattr(module, "SETTINGS", {}).items()
+}

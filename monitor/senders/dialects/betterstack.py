@@ -10,8 +10,10 @@ component_update only the name of the event is documented; its fields are read a
 from __future__ import annotations
 
 from monitor.senders import statuspage
-from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, time
+from monitor.senders.payload import JSONObject
 from monitor.senders.translate import component_update, required, stage, word
+from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.times import instant
 from monitor.updates.update import Update
 
 EVENTS = ("incident", "maintenance", "component_update")
@@ -42,10 +44,10 @@ def _maintenance(maintenance: object) -> JSONObject:
         raise NotAnUpdate("maintenance is not an object")
     required(maintenance.get("id"), "maintenance.id")
     start, end = maintenance.get("starts_at"), maintenance.get("ends_at")
-    at = time(maintenance.get("updated_at")) or time(maintenance.get("created_at"))
+    at = instant(maintenance.get("updated_at")) or instant(maintenance.get("created_at"))
     return {
         **maintenance,
-        "status": word(maintenance.get("status"), {}) or stage(at, time(start), time(end)),
+        "status": word(maintenance.get("status"), {}) or stage(at, instant(start), instant(end)),
         "impact": "maintenance",
         "scheduled_for": start,
         "scheduled_until": end,

@@ -4,16 +4,25 @@ https://instatus.com/help/webhooks
 Incidents, maintenances and component updates, statuses in one word and capitals. A component update has no id.
 A maintenance has its `duration` in minutes; a start is not documented for webhooks: it is `start`, as in Instatus'
 API (https://instatus.com/help/api/maintenances), or else when its update INPROGRESS was made; without either the
-window is unknown.
+window is unknown. The header x-instatus-webhook-signature is the body's HMAC (SHA-256, hexadecimal) under the secret
+that Instatus shows for the webhook.
 """
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
+
+from flask import abort
 
 from monitor.senders import statuspage
-from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, records, text, time
+from monitor.senders.payload import JSONObject, records, text
 from monitor.senders.translate import component_update, impact, required, word
+from monitor.settings import Settings, token
+from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.times import instant
 from monitor.updates.update import Update
 
 INDICATORS = ("UP", "HASISSUES", "UNDERMAINTENANCE")  # page.status_indicator; Statuspage's are in lower case
@@ -32,6 +41,15 @@ LONGEST_DURATION = 60 * 24 * 366  # minutes
 def recognises(payload: JSONObject) -> bool:
     page = payload.get("page")
     return isinstance(page, dict) and page.get("status_indicator") in INDICATORS
+
+
+def verify(config: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> None:
+    """Abort with 401 if there is a secret and the request is not signed with it."""
+    secret = config.get("WEBHOOK_SECRET_INSTATUS")
+    if secret is not None:
+        signature = hmac.digest(secret.encode(errors="surrogateescape"), body, "sha256").hex().encode()
+        if not hmac.compare_digest(headers.get("X-Instatus-Webhook-Signature", "").encode("latin-1"), signature):
+            abort(401, "x-instatus-webhook-signature does not sign this body")
 
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
@@ -63,8 +81,8 @@ def _incident(given: object, kind: str) -> JSONObject:
 
 
 def _window(maintenance: JSONObject, entries: list[JSONObject]) -> JSONObject:
-    began = [at for entry in entries if entry["status"] == "in_progress" and (at := time(entry.get("created_at")))]
-    start = time(maintenance.get("start")) or min(began, default=None)
+    began = [at for entry in entries if entry["status"] == "in_progress" and (at := instant(entry.get("created_at")))]
+    start = instant(maintenance.get("start")) or min(began, default=None)
     return {
         "scheduled_for": start and start.isoformat(),
         "scheduled_until": start and _end(start, text(maintenance.get("duration")) or ""),
@@ -74,3 +92,6 @@ def _window(maintenance: JSONObject, entries: list[JSONObject]) -> JSONObject:
 def _end(start: datetime, duration: str) -> str | None:
     minutes = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 7 else 0
     return (start + timedelta(minutes=minutes)).isoformat() if 0 < minutes <= LONGEST_DURATION else None
+
+
+SETTINGS: Settings = {"WEBHOOK_SECRET_INSTATUS": token}

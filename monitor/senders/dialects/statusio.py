@@ -10,8 +10,10 @@ The page shows one value of each and lists no others; the rest of STATUSES are t
 from __future__ import annotations
 
 from monitor.senders import statuspage
-from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, records, text, time
+from monitor.senders.payload import JSONObject, records, text
 from monitor.senders.translate import impact, required, stage, word
+from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.times import instant
 from monitor.updates.update import Update
 
 STATUSES = {
@@ -31,14 +33,14 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
     if "current_status" not in payload:
         raise UnknownShape("current_status is not in the payload")
     required(payload.get("id"), "id")
-    at, start = time(payload.get("datetime")), time(payload.get("datetime_start"))
+    at, start = instant(payload.get("datetime")), instant(payload.get("datetime_start"))
     if at is None and start is None:
         raise NotAnUpdate("datetime is missing or not a time")
 
     status = word(payload.get("current_state"), {})
     is_maintenance = "maintenance_url" in payload or "datetime_end" in payload
     if is_maintenance:
-        status = status or stage(at, start, time(payload.get("datetime_end")))
+        status = status or stage(at, start, instant(payload.get("datetime_end")))
     # What is only planned has no effect on a component yet.
     affected = None if status == "scheduled" else word(payload.get("current_status"), STATUSES)
     address = payload.get("status_page_url")

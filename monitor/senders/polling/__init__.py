@@ -1,0 +1,31 @@
+"""Polling: the pages of MONITOR_PAGES are asked for their incidents now and then, since not every page can push.
+
+poller.py decides when, client.py speaks HTTP, each source is a file (statuspage_api.py), news.py says what is news.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from monitor.pipeline import pipeline_of
+from monitor.senders.pages import pages_of
+from monitor.settings import BadSetting, Settings, load, whole_number
+
+DEFAULT_MINUTES = 5
+
+
+def init_app(app: Flask) -> None:
+    """Poll the pages of MONITOR_PAGES, if there are some, until the server stops; raise BadSetting."""
+    if "PAGES" not in app.config:
+        if "POLL_MINUTES" in app.config:
+            raise BadSetting("MONITOR_POLL_MINUTES needs MONITOR_PAGES, which says what to poll")
+        return
+    try:
+        poller = load(f"{__name__}.poller")
+    except ValueError as missing:
+        raise BadSetting(f"MONITOR_PAGES {missing}") from None
+    seconds, version = 60.0 * app.config.get("POLL_MINUTES", DEFAULT_MINUTES), app.config["VERSION"]
+    app.extensions[__name__] = poller.Poller(app.config["PAGES"], seconds, pipeline_of(app), pages_of(app), version)
+
+
+SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}

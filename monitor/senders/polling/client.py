@@ -1,119 +1,86 @@
-"""Ask a status page, over HTTP, for its newest incidents: the API that Statuspage has, and others speak too.
+"""HTTP to one status page: a JSON object within bounds of time and size, or NoAnswer with the reason in one line.
 
-https://status.atlassian.com/api/v2/#incidents: the 50 newest incidents, open or not, each with its whole story.
-What a page says within bounds of time and size is given out as decoded JSON; everything else is said in one line.
+One connection is kept, no cookie is, and no redirect is followed: it could lead anywhere.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import urljoin, urlsplit
+from http.cookiejar import DefaultCookiePolicy
 
 import gevent
 import requests
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
-from monitor.senders.payload import JSONObject, NotAnUpdate, decode
+from monitor.senders.payload import JSONObject, decode
 from monitor.updates.text import one_line
 
-PATH = "/api/v2/incidents.json"
-SECONDS_TO_CONNECT, SECONDS_TO_READ, SECONDS_IN_ALL = 10, 10, 30
-LARGEST_ANSWER = 8 * 1024 * 1024  # bytes, as decoded
-MOST_REDIRECTS = 3
-LONGEST_RETRY_AFTER = 3600.0  # seconds
-SECONDS_WITHOUT_A_DATE = 300.0
+SECONDS_IN_ALL = 30
+LARGEST_ANSWER = 8 * 1024 * 1024  # bytes, as inflated
+MOST_VALUES = 250_000  # while they are decoded nobody else is answered
+LONGEST_RETRY_AFTER, UNREADABLE_RETRY_AFTER = 3600.0, 300.0  # seconds
+VALIDATORS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}  # RFC 9110, section 13.1
+Conditions = dict[str, str]
 
 
 class NoAnswer(Exception):
-    """The page did not say what its incidents are; the text says why. It shall be left alone for `retry_after` s."""
+    """The page gives no answer; the text says why. It shall be left alone for `retry_after` seconds."""
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
 
 
-class Asking:
-    """One page, over one connection that is kept; what it said last is not sent again (RFC 9110, section 13)."""
+class StatusPageClient:
+    """Asks one page."""
 
     def __init__(self, url: str, version: str) -> None:
         self._url = url
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"event_monitor/{version}"
-        self._session.headers["Accept"] = "application/json"
-        self._conditions: dict[str, str] = {}
+        self._session.headers.update({"User-Agent": f"event_monitor/{version}", "Accept": "application/json"})
+        self._session.cookies.set_policy(DefaultCookiePolicy(netscape=False))  # then none is even parsed
 
-    def ask(self) -> JSONObject | None:
-        """Return the answer's JSON object, or None if it is the one before; raise NoAnswer."""
+    def get(self, path: str, conditions: Conditions) -> tuple[JSONObject | None, Conditions]:
+        """Return a JSON object, None if these conditions hold, and the next ones; raise NoAnswer, NotAnUpdate."""
         try:
-            with gevent.Timeout(SECONDS_IN_ALL):
-                return self._ask()
-        except gevent.Timeout:
+            with gevent.Timeout(SECONDS_IN_ALL), self._ask(self._url + path, conditions) as response:
+                if conditions and response.status_code == requests.codes.not_modified:
+                    response.raw.drain_conn()  # or the connection is closed
+                    return None, conditions
+                body = _body(response)
+        except (gevent.Timeout, requests.Timeout):
             self._session.close()
             raise NoAnswer(f"no whole answer within {SECONDS_IN_ALL} s") from None
-        except requests.Timeout:
-            raise NoAnswer("no answer in time") from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise NoAnswer(f"cannot be asked: {_innermost(error)}") from None
+        given = response.headers
+        return decode(body), {name: given[value] for name, value in VALIDATORS.items() if value in given}
 
-    def forget(self) -> None:
-        """Have the next answer whole, as this one was not used up."""
-        self._conditions = {}
-
-    def _ask(self) -> JSONObject | None:
-        address = self._url + PATH
-        for _ in range(MOST_REDIRECTS + 1):
-            with self._get(address) as response:
-                if not response.is_redirect:
-                    return self._read(response)
-                address = self._same_host(urljoin(address, response.headers["Location"]))
-        raise NoAnswer(f"redirects more than {MOST_REDIRECTS} times")
-
-    def _get(self, address: str) -> requests.Response:
-        return self._session.get(
-            address,
-            headers=self._conditions,
-            timeout=(SECONDS_TO_CONNECT, SECONDS_TO_READ),
-            allow_redirects=False,
-            stream=True,
-        )
-
-    def _same_host(self, address: str) -> str:
-        if urlsplit(address)[:2] != urlsplit(self._url)[:2]:
-            raise NoAnswer(f"moved to {address[:200]!a}: name that page in MONITOR_PAGES")
-        return address
-
-    def _read(self, response: requests.Response) -> JSONObject | None:
-        if response.status_code == requests.codes.not_modified:
-            response.raw.drain_conn()  # or the connection is closed
-            return None
-        if response.status_code != requests.codes.ok:
-            raise NoAnswer(f"answers {response.status_code}", _retry_after(response.headers.get("Retry-After", "")))
-        body = bytearray()
-        for piece in response.iter_content(65536):
-            body += piece
-            if len(body) > LARGEST_ANSWER:
-                self._session.close()
-                raise NoAnswer(f"answers more than {LARGEST_ANSWER} bytes")
-        try:
-            answer = decode(bytes(body))
-        except NotAnUpdate as error:
-            raise NoAnswer(str(error)) from None
-        if not isinstance(answer.get("incidents"), list):
-            raise NoAnswer("answers no list of incidents: it may have no API of Statuspage's")
-        given = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
-        self._conditions = {ask: response.headers[said] for ask, said in given.items() if said in response.headers}
-        return answer
+    def _ask(self, address: str, headers: Conditions) -> requests.Response:
+        return self._session.get(address, headers=headers, timeout=SECONDS_IN_ALL, allow_redirects=False, stream=True)
 
 
-def _retry_after(value: str) -> float:
+def _body(response: requests.Response) -> bytes:
+    if response.is_redirect:
+        raise NoAnswer(f"moved to {response.headers['Location'][:200]!a}: name that page in MONITOR_PAGES")
+    if response.status_code != requests.codes.ok:
+        raise NoAnswer(f"answers {response.status_code}", _seconds(response.headers.get("Retry-After", "0")))
+    body = bytearray()
+    for piece in response.iter_content(16_384):  # a bomb becomes 16 MB
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise NoAnswer(f"answers more than {LARGEST_ANSWER} bytes")
+    if sum(map(body.count, b",[{")) > MOST_VALUES:
+        raise NoAnswer(f"answers more than {MOST_VALUES} values")
+    return bytes(body)
+
+
+def _seconds(retry_after: str) -> float:
     """Return the seconds of a Retry-After, given as seconds or as a date (RFC 9110, section 10.2.3)."""
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_RETRY_AFTER)
     try:
-        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds() if value else 0.0
-    except (ValueError, TypeError, OverflowError):  # TypeError: a date without a zone; OverflowError: the year 10^10
-        return SECONDS_WITHOUT_A_DATE
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+        return min(Retry().parse_retry_after(retry_after), LONGEST_RETRY_AFTER)
+    except (InvalidHeader, ValueError, OverflowError):
+        return UNREADABLE_RETRY_AFTER
 
 
 def _innermost(error: BaseException) -> str:

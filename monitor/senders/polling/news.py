@@ -1,80 +1,84 @@
-"""What is news in an incident that a page was asked for, beside what is known of it.
+"""What is news in an incident that a page lists, beside what is known of it.
 
-A push tells of one entry; the API gives the incident as it is now, with its whole story. So each entry that is not
-known is an update of its own, at its own time, and the newest is the incident's: at `updated_at`, as in its push, so
-that the two are one, whichever comes first. (A push so late that the page has said more since, and was asked meanwhile,
-is told again: its `updated_at` stands in no answer.) What brings no new entry and no other status or impact was only
-edited: it is recorded and not told. So is the past: what had ended when the page was asked for the first time.
+Each entry that was never told is an update of its own, at its own time; the newest is the incident's, at `updated_at`,
+as in its push. What brings no such entry, nor another status, impact or status of a component, was only edited: it is
+recorded and not told. So is the past: what had ended when its page was polled for the first time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 
-from monitor.history.contract import LONG_AGO, History
-from monitor.updates.incident import ENDED, identity_of, is_open
-from monitor.updates.update import IncidentUpdate, Update, headline, said_at
+from monitor.history.contract import Page
+from monitor.updates.document import summary, update_of
+from monitor.updates.impacts import ENDED
+from monitor.updates.incident import Incident, identity_of
+from monitor.updates.update import IncidentUpdate, State, Update, headline, said_at
 
-FOR_EVER = datetime.max.replace(tzinfo=UTC)
+MARGIN = timedelta(hours=1)  # a page's clock is not ours, and an answer may come out of a cache
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What was so before a page was asked: what is not known and has ended is the past up to `until`, and where it
-    began before `oldest`: it slid into the answer as another incident was deleted.
-
-    `is_pushed` says that pushes of it come.
-    """
+class Baseline:
+    """What is not known and ended up to `until` is the past; `is_pushed` says that pushes of the page come."""
 
     until: datetime
-    oldest: datetime
     is_pushed: bool
 
     @classmethod
-    def of(cls, history: History, page_id: str, oldest: datetime | None) -> Before:
-        """Return it for a page in whose last answer the oldest incident began then, or that was not asked (None).
+    def of(cls, page: Page | None, at_start: Page | None) -> Baseline:
+        """Return that of a page as the history has it now, and had it when the program started.
 
-        Raise Unavailable.
+        Until an answer is recorded, the last push before the start counts: later ones hide what they woke us from.
         """
-        page = next((page for page in history.pages() if page.id == page_id), None)
-        until = LONG_AGO if oldest else FOR_EVER if page is None else page.updated_at
-        return cls(until, oldest or LONG_AGO, page is not None and page.pushed_at is not None)
+        heard, at = (page, page.polled_at) if page and page.polled_at else (at_start, at_start and at_start.pushed_at)
+        until = min(heard.updated_at, at - MARGIN) if heard and at else datetime.max.replace(tzinfo=UTC)
+        return cls(until, page is not None and page.pushed_at is not None)
 
 
-def missed(state: Update, known: Update | None, before: Before) -> list[Update]:
-    """Return the updates to record of an incident as its page has it, in their order; `known` is our own record."""
-    state = replace(state, is_reconciled=True)
-    past = replace(state, is_past=True)
+def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Update]:
+    """Return the updates to record of an incident as its page lists it, in their order; `known` is our own record."""
     newest = max(state.incident_updates, key=said_at, default=None)
     if known is None:
-        if not is_open(state) and (state.updated_at <= before.until or state.created_at < before.oldest):
-            return [past]
-        news = [entry for entry in state.incident_updates if _time(entry) > before.until]
-        is_news = True
+        if not state.is_open and (state.is_past or state.updated_at <= baseline.until):
+            return [replace(state, is_past=True)]
+        untold = [entry for entry in state.incident_updates if entry.time and entry.time > baseline.until]
+        is_newer = is_news = True
     else:
         told = {identity_of(entry) for entry in known.incident_updates}
-        news = [entry for entry in state.incident_updates if identity_of(entry) not in told]
-        is_changed = (state.status, state.impact) != (known.status, known.impact)
-        is_news = newest in news or (is_changed and state.updated_at > known.updated_at)
-    earlier = sorted((entry for entry in news if entry is not newest and entry.time), key=said_at)
-    return [*(_at(state, entry) for entry in earlier), state if is_news else past]
+        untold = [entry for entry in state.incident_updates if identity_of(entry) not in told]
+        is_newer = state.updated_at > known.updated_at
+        is_news = newest in untold or (is_newer and _says(state) != _says(known))
+    earlier = sorted((entry for entry in untold if entry is not newest and entry.time), key=said_at)
+    last = [replace(state, is_past=not is_news)] if is_news or is_newer else []
+    return [_at(state, entry) for entry in earlier] + last
+
+
+def end_of(incident: Incident) -> Update:
+    """Return the end of an incident that its page deleted, or resolved where nobody saw it."""
+    now, message = datetime.now(UTC), "The page no longer lists this incident as open."
+    last = update_of(summary(incident))
+    return replace(last, status="resolved", message=message, updated_at=now, resolved_at=now, is_polled=True)
+
+
+def _says(state: State) -> object:
+    """Return what an incident says beside its entries; once it is over, its components fail for other reasons."""
+    components = {component.identity: component.status for component in state.components}
+    return state.status, state.impact, state.is_open and components
 
 
 def _at(state: Update, entry: IncidentUpdate) -> Update:
     """Return the update that the push of an earlier entry would have been."""
+    before = state.updated_at - timedelta(microseconds=1)  # the state stays the newest, whatever an editor dates
     return replace(
         state,
-        updated_at=_time(entry),
+        updated_at=min(entry.time or before, before),
         status=entry.status,
         message=entry.body or escape(headline(entry.status, state.name), quote=False),
         resolved_at=state.resolved_at if entry.status in ENDED else None,
         postmortem_body=None,
         incident_updates=(entry,),
+        is_past=False,
     )
-
-
-def _time(entry: IncidentUpdate) -> datetime:
-    """Return when an entry was made, which its push has as `updated_at` or a moment later."""
-    return entry.created_at or entry.time or LONG_AGO

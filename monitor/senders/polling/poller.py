@@ -1,150 +1,163 @@
-"""Ask each page in turn for its incidents, and record what is found.
+"""Poll each page now and then, and record what is news as a push is, so that nothing is told twice.
 
-What is found goes down the road of a push: the same key, so that nothing is told twice, whichever came first. A page
-that does not answer is asked less and less often, and nobody knows how it is.
+Of several processes on one history, one polls. A page that does not answer is polled less and less often.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from monitor.history.contract import LONG_AGO, Unavailable
-from monitor.senders import statuspage
-from monitor.senders.pages import KnownPage
-from monitor.senders.payload import JSONObject, NotAnUpdate, UnknownShape, mapping, records, text, time
-from monitor.senders.polling.client import Asking, NoAnswer
-from monitor.senders.polling.news import Before, missed
-from monitor.server.requests import where
-from monitor.updates.update import Update
+from monitor.history.contract import Page
+from monitor.history.query import Query
+from monitor.pipeline import Pipeline
+from monitor.senders.pages import KnownPage, Pages
+from monitor.senders.payload import JSONObject
+from monitor.senders.polling.client import Conditions, NoAnswer, StatusPageClient
+from monitor.senders.polling.news import Baseline, end_of, news
+from monitor.senders.polling.statuspage_api import Answer, newest, unresolved, update_of
+from monitor.updates.errors import NotAnUpdate, Unavailable
+from monitor.updates.impacts import is_maintenance
+from monitor.updates.incident import Incident
+from monitor.updates.text import describe_error
 
 log = logging.getLogger("event_monitor")
 
-MOST_AT_ONCE = 20  # pages that are asked at the same time
-SECONDS_BETWEEN_PAGES = 0.02  # asking takes milliseconds of the one thread: webhooks are answered in between
-LONGEST_PAUSE = 3600.0  # seconds
-SECONDS_OF_GRACE = 60.0  # a push may be on its way
+MOST_AT_ONCE = 20  # pages that are polled at the same time
+SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 30.0, 60.0, 3600.0
+SECONDS_OF_LEASE = 5.0  # one that is not asked for runs out
+TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
 
 
-@dataclass(slots=True)
-class Watched:
-    """A page that is asked. `problem` says why nobody knows how it is; `id` is None until it has answered once.
-
-    `seen` are the ids and times of the incidents in its last answer, less those that are left to the next, `oldest`
-    is when the first of them began.
-    """
+@dataclass(slots=True, eq=False)
+class PolledPage:
+    """A page that is polled; `id` is empty until it has answered, `conditions` ask only for what it did not say yet."""
 
     known: KnownPage
-    asking: Asking
-    id: str | None = None
-    asked_at: datetime | None = None
-    problem: str | None = "not asked yet"
+    client: StatusPageClient
+    id: str = ""
+    problem: str | None = "not polled yet"
     failures: int = 0
-    seen: set[tuple[str | None, str | None]] = field(default_factory=set)
-    oldest: datetime | None = None
+    conditions: Conditions = field(default_factory=dict)
 
 
-class Rounds:
-    """Asks each page every `seconds`, with jitter; of all pages a few at a time."""
+class Poller:
+    """Polls each page every `seconds`, with jitter; of all pages a few at a time."""
 
-    def __init__(self, pages: Iterable[KnownPage], seconds: float, monitor: Any) -> None:
-        self.watched = [Watched(page, Asking(page.url, monitor.version)) for page in pages]
-        self._seconds, self._monitor = seconds, monitor
-        self._turn, self._next = BoundedSemaphore(MOST_AT_ONCE), BoundedSemaphore(1)
-        self._greenlets = [gevent.spawn(self._ask_for_ever, page) for page in self.watched]
+    def __init__(self, known: list[KnownPage], seconds: float, pipeline: Pipeline, pages: Pages, version: str) -> None:
+        self.polled = [PolledPage(page, StatusPageClient(page.url, version)) for page in known]
+        self._seconds, self._pipeline, self._history, self._pages = seconds, pipeline, pipeline.history, pages
+        for page in self.polled:
+            pages.polled(page.known, None, page.problem)
+        self._at_start: dict[str, Page] | None = None
+        with suppress(Unavailable):  # then it is read at the first poll
+            self._known()
+        self._lease = self._history.lease("polling")
+        self._turns = BoundedSemaphore(MOST_AT_ONCE)
+        # 50 pages a second: an answer takes milliseconds of the one thread.
+        greenlets = [gevent.spawn_later(n / 50, self._poll_for_ever, page) for n, page in enumerate(self.polled)]
+        greenlets.append(gevent.spawn(self._keep_lease))
+        pipeline.stopping.append(lambda: gevent.killall(greenlets, block=False))
+        pipeline.closing.append(self._lease.release)
 
-    def stop(self) -> None:
-        """Ask no more."""
-        gevent.killall(self._greenlets, block=False)
-
-    def _ask_for_ever(self, page: Watched) -> None:
+    def _poll_for_ever(self, page: PolledPage) -> None:
         while True:
-            with self._turn:
-                with self._next:
-                    gevent.sleep(SECONDS_BETWEEN_PAGES)
-                seconds = self.ask(page)
+            with self._turns:
+                seconds = self.poll(page)
             gevent.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # 200 pages shall not fall together
 
-    def ask(self, page: Watched) -> float:
-        """Ask a page once, record what it says, and return in how many seconds it is to be asked again."""
+    def _keep_lease(self) -> None:
+        while True:
+            gevent.sleep(SECONDS_OF_LEASE)
+            self._lease.is_held()
+
+    def poll(self, page: PolledPage) -> float:
+        """Poll a page once, record what it says, and return in how many seconds it is to be polled again."""
         try:
-            answer = page.asking.ask()
-            is_all_taken = answer is None or self._take(page, answer)
-        except NoAnswer as reason:
-            return self._fail(page, reason)
+            if not self._lease.is_held():
+                return SECONDS_WITHOUT_LEASE
+            self._take(page)
+        except (NoAnswer, NotAnUpdate) as reason:
+            return self._fail(page, str(reason), getattr(reason, "retry_after", 0.0))
         except Unavailable:  # the history says so, once
-            page.asking.forget()
-            return min(SECONDS_OF_GRACE, self._seconds)
+            return min(SECONDS_WITHOUT_HISTORY, self._seconds)
         except Exception as error:  # noqa: BLE001  # what nobody foresaw: later the page says something else
-            page.asking.forget()
-            return self._fail(page, NoAnswer(f"was not understood: {where(error)}"))
+            return self._fail(page, f"was not understood: {describe_error(error)}")
         if page.failures:
-            log.warning("reconcile: %s answers again", page.known.url)
-        page.problem, page.failures, page.asked_at = None, 0, datetime.now(UTC)
-        if is_all_taken:
-            return self._seconds
-        page.asking.forget()
-        return min(SECONDS_OF_GRACE, self._seconds)
+            log.warning("polling: %s answers again", page.known.url)
+        page.problem, page.failures = None, 0
+        return self._seconds
 
-    def _fail(self, page: Watched, reason: NoAnswer) -> float:
-        if page.problem != str(reason):
-            log.warning("reconcile: %s %s", page.known.url, reason)
-        page.problem = str(reason)
-        pause = min(self._seconds * 2.0 ** min(page.failures, 20), max(LONGEST_PAUSE, self._seconds))
-        page.failures += 1
-        return max(pause, reason.retry_after / 0.9)
+    def _fail(self, page: PolledPage, problem: str, retry_after: float = 0.0) -> float:
+        if page.problem != problem:
+            log.warning("polling: %s %s", page.known.url, problem)
+        page.problem, page.failures = problem, page.failures + 1
+        with suppress(Unavailable):
+            self._pages.polled(page.known, page.id or None, problem)
+        pause = min(self._seconds * 2.0 ** min(page.failures - 1, 20), max(LONGEST_PAUSE, self._seconds))
+        return max(pause, retry_after / 0.9)  # which the jitter shall not shorten
 
-    def _take(self, page: Watched, answer: JSONObject) -> bool:
-        """Record what an answer holds; return False if some of it is left to the next; raise Unavailable."""
-        names, given, incidents = self._monitor.names, mapping(answer.get("page")), records(answer["incidents"])
-        page_id = page.known.id or text(given.get("id")) or page.known.host
-        name = text(given.get("name")) or page.known.host
-        names.trust(page_id, name[: statuspage.LONGEST_NAME], page.known.name)
-        said = given | {"id": page_id, "name": names.of(page_id)}
-        before = Before.of(self._monitor.history, page_id, page.oldest)
-        told, seen, left = 0, set(), 0
-        for incident in reversed(incidents):  # they come newest first
-            identity = text(incident.get("id")), text(incident.get("updated_at"))
-            if identity not in page.seen:
-                gevent.sleep(0)  # 50 incidents take tens of milliseconds: webhooks are answered in between
-                state = _state(page, {"page": said, "incident": incident})
-                if state and before.is_pushed and abs(_age(state.updated_at)) < SECONDS_OF_GRACE:
-                    left += 1
-                    continue
-                told += self._record(state, before) if state else 0
-            seen.add(identity)
-        began = [at for incident in incidents if (at := time(incident.get("created_at")))]
-        page.id, page.seen, page.oldest = page_id, seen, min(began, default=LONG_AGO)
-        if told and before.is_pushed:
-            log.warning("reconcile: %s said %d that no push brought", page.known.url, told)
-        return left == 0
+    def _take(self, page: PolledPage) -> None:
+        known = self._known()
+        if answer := newest(page.client, page.conditions):
+            page.id = self._pages.trust(page.known, answer.id, answer.name)
+            baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
+            self._record(page, answer.incidents, baseline)
+            page.conditions = {} if self._end_unlisted(page, answer, baseline) else answer.conditions
+        self._pages.polled(page.known, page.id, None)
 
-    def _record(self, state: Update, before: Before) -> int:
-        """Record what is news of an incident; return how many updates were told; raise Unavailable."""
-        known = self._monitor.history.incident(state.page_id, state.id)
-        told = 0
-        for update in missed(state, known, before):
-            if update.is_past:
-                self._monitor.history.add(update)
-            else:
-                told += self._monitor.record(update, "reconcile")
-        return told
+    def _known(self) -> dict[str, Page]:
+        """Return the history's pages by id, of which a polled page has that of its address; raise Unavailable."""
+        pages = sorted(self._history.pages(), key=lambda page: page.polled_at or page.received_at)
+        known, ids = {page.id: page for page in pages}, {page.url: page.id for page in pages}
+        self._at_start = known if self._at_start is None else self._at_start
+        for page in self.polled:
+            page.id = page.id or ids.get(page.known.url, "")
+        return known
+
+    def _record(self, page: PolledPage, incidents: list[JSONObject], baseline: Baseline) -> None:
+        told, name = 0, self._pages.name_of(page.id) or page.id
+        for incident in incidents:
+            gevent.sleep(0)  # 50 incidents take tens of milliseconds: webhooks are answered in between
+            try:
+                state = update_of(incident, page.id, name)
+            except NotAnUpdate as reason:
+                log.warning("polling: %s: an incident is left out: %s", page.known.url, reason)
+                continue
+            for update in news(state, self._history.incident(state.page_id, state.id), baseline):
+                if update.is_past:
+                    self._history.add(update)
+                else:
+                    told += self._pipeline.record(update, "poll")
+        if told and baseline.is_pushed:
+            log.warning("polling: %s said %d that no push had brought", page.known.url, told)
+
+    def _end_unlisted(self, page: PolledPage, answer: Answer, baseline: Baseline) -> bool:
+        """End what is open here and not there: its page deleted it, or resolved it behind 50 newer ones.
+
+        Return whether there is such: then the page's next answer counts, though it be the same.
+        """
+        query = Query(page_ids=frozenset((page.id,)), status="open", limit=200)
+        unlisted = [row.incident for row in self._history.incidents(query) if _is_unlisted(row.incident, answer)]
+        open_there, now = unresolved(page.client) if unlisted else None, datetime.now(UTC)
+        if open_there:
+            self._record(page, open_there.incidents, baseline)
+        for incident in unlisted:
+            # Where nothing lists what is open, what is newer than the oldest in the answer was deleted.
+            is_newer = incident.created_at > (answer.oldest or now)
+            is_gone = incident.id not in open_there.ids if open_there else is_newer
+            if is_gone and now - incident.updated_at > TIME_TO_BE_LISTED:
+                log.warning("polling: %s no longer lists %a, which was open", page.known.url, incident.id)
+                self._pipeline.record(end_of(incident), "poll")
+        return bool(unlisted)
 
 
-def _state(page: Watched, payload: JSONObject) -> Update | None:
-    try:
-        return statuspage.read(payload)
-    except (NotAnUpdate, UnknownShape) as reason:
-        log.warning("reconcile: %s: an incident is left out: %s", page.known.url, reason)
-        return None
-
-
-def _age(instant: datetime) -> float:
-    return (datetime.now(UTC) - instant).total_seconds()
+def _is_unlisted(incident: Incident, answer: Answer) -> bool:
+    """Tell an incident that an answer lacks; components and maintenances stand in lists of their own."""
+    return not (incident.is_component_update or is_maintenance(incident) or incident.id in answer.ids)

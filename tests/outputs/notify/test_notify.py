@@ -1,16 +1,21 @@
 """Notifications reach Slack, PagerDuty and mail as they should, at least once, and hold up nothing."""
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
-from monitor.outputs.notify.outbox import MemoryOutbox
-from monitor.outputs.notify.services import parse
+from monitor.outputs.notify import SETTINGS
+from monitor.outputs.notify.setting import parse
 from monitor.settings import BadSetting, checked
-from tests.conftest import ROOT, environment, incident, payload, preceded_by, until
+from tests.conftest import ROOT, dial, environment, incident, payload, preceded_by, until
 from tests.endpoints import Endpoint, Mailbox
 from tests.history.test_history import update
 from tests.test_command_line import CLEAN
@@ -19,6 +24,19 @@ SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
 OTHER_SLACK = "slack://T2JJ3T3L2/A2BRTD4JD/SIiajkdnlazkcOXrIdevi7FQ/"
 PAGERDUTY = "pagerduty://INTEGRATIONKEY@APIKEY/monitor/status"
 SECRETS = ("TIiajkdnlazkcOXrIdevi7FQ", "INTEGRATIONKEY", "APIKEY", "s3cret")
+TO_SLACK, TO_PAGERDUTY = "/hooks.slack.com/services", "/events.pagerduty.com/v2/enqueue"
+
+# Whatever Apprise sends to some host arrives at the endpoint, the host in its path; without Apprise's own pauses.
+POINTED_AT = """
+import requests
+from urllib.parse import urlsplit
+from apprise.url import URLBase
+URLBase.throttle = lambda *_, **__: None
+def request(self, method, url, _request=requests.Session.request, **rest):
+    parts = urlsplit(url)
+    return _request(self, method, f"{ENDPOINT}/{parts.hostname}{parts.path}", **rest)
+requests.Session.request = request
+"""
 
 
 @pytest.fixture
@@ -35,63 +53,118 @@ def mailbox():
     server.stop()
 
 
-def pointed_at(endpoint, **constants):
-    """What makes Apprise's Slack and PagerDuty speak to an endpoint here, and the pauses short."""
+def pointed_at(endpoint, more="", **constants):
+    """What makes Apprise speak to an endpoint here, and the pauses short."""
     constants = {"FIRST_PAUSE": 0.2, "LONGEST_PAUSE": 0.4, "SECONDS_BETWEEN_LOOKS": 0.1} | constants
-    lines = [
-        "from apprise.plugins import slack, pagerduty, email",
-        "for plugin in (slack.NotifySlack, pagerduty.NotifyPagerDuty, email.NotifyEmail):",
-        "    plugin.request_rate_per_sec = 0",
-        f"slack.NotifySlack.webhook_url = '{endpoint.url}/slack'",
-        f"for region in pagerduty.PAGERDUTY_API_LOOKUP: pagerduty.PAGERDUTY_API_LOOKUP[region] = '{endpoint.url}/pd'",
-        "from monitor.outputs.notify import sending as notify",
-        *(f"notify.{name} = {value}" for name, value in constants.items()),
-    ]
-    return "\n".join(lines)
+    settings = "".join(f"sending.{name} = {value}\n" for name, value in constants.items())
+    return f"ENDPOINT = '{endpoint.url}'\n{POINTED_AT}\nfrom monitor.outputs.notify import sending\n{settings}\n{more}"
 
 
 @pytest.fixture
 def notifying(start, endpoint):
-    """Start a monitor that notifies these services, Slack's and PagerDuty's of them at the endpoint."""
+    """Start a monitor that notifies these services, all of them at the endpoint, after some more Python."""
 
-    def begin(*services, constants=None, **settings):
-        settings |= {"MONITOR_NOTIFY": json.dumps(services)}
-        return start(environment=settings, preamble=pointed_at(endpoint, **constants or {}))
+    def begin(*services, constants=None, more="", **settings):
+        settings = {"MONITOR_NOTIFY": json.dumps(services)} | settings
+        return start(environment=settings, preamble=pointed_at(endpoint, more, **constants or {}))
 
     return begin
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """Tell a service in this process, and return what it got: (host and path, query, JSON) of each request."""
+    monkeypatch.setattr("apprise.url.URLBase.throttle", lambda *_, **__: None)
+
+    def tell(service, *updates):
+        server = Endpoint()
+        server.text = "ok" if "slack" in service.name else '{"requestId": "r-1"}'
+        asked = []
+
+        def request(self, method, url, _request=requests.Session.request, **rest):
+            parts = urlsplit(url)
+            asked.append((f"{parts.netloc}{parts.path}", rest.get("params")))
+            return _request(self, method, server.url, **rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(requests.Session, "request", request)
+            assert [service.tell(update) for update in updates] == [None] * len(updates)
+        server.stop()
+        return [(*where, body) for where, (_, body) in zip(asked, server.taken, strict=True)]
+
+    return tell
+
+
 def texts(bodies):
-    return [body["attachments"][0]["text"].split("\n")[0] for body in bodies]
+    return [body["attachments"][0]["text"].split("\n")[1] for body in bodies]
 
 
-def said(number, minute=0):
+def said(number, minute=0, **fields):
     entry = {"id": f"u{number}-{minute}", "body": f"step {number}.{minute}"}
-    return incident(f"i{number}", updated_at=f"2026-06-01T08:{minute:02}:00Z", incident_updates=[entry])
+    times = {"updated_at": f"2026-06-01T08:{minute:02}:00Z"}
+    return incident(f"i{number}", **(times | {"incident_updates": [entry]} | fields))
 
 
-def test_slack_gets_what_matters_and_nothing_that_pings_or_formats(notifying, endpoint):
+def component_update(number, status, old_status, minute):
+    made = payload("component-update")
+    made["component_update"] |= {
+        "id": f"c-{number}",
+        "old_status": old_status,
+        "new_status": status,
+        "created_at": f"2026-06-01T08:{minute:02}:00Z",
+    }
+    return made
+
+
+def test_slack_gets_what_matters_and_nothing_that_rings_or_formats(notifying, endpoint):
     body = "<!channel> &lt;!here&gt; &lt;@U123&gt; *bold* &lt;https://evil.example|click&gt; {{7*7}}"
     hostile = incident(
-        name="x",
+        name="Log-in fails",
         page={"id": "p1", "name": "Fab <!everyone>"},
-        components=[{"name": "Sign-in <@U1>"}],
+        components=[{"name": "Log-in <@U1>"}],
         incident_updates=[{"body": body}],
         shortlink="https://stspg.io/x?a=1&b=2",
         created_at="2026-06-01T07:30:00Z",
     )
     notifying(SLACK).post(hostile)
 
-    (sent,) = until(lambda: endpoint.bodies("/slack"))
+    (sent,) = until(lambda: endpoint.bodies(TO_SLACK))
     attachment = sent["attachments"][0]
     assert sent["mrkdwn"] is False
-    assert attachment["title"] == "Fab &lt;!everyone&gt; - Sign-in &lt;@U1&gt;: Investigating, minor"
+    assert attachment["title"] == "Fab ＜!everyone&gt; - Log-in ＜＠U1&gt;: Investigating, minor"
     assert attachment["text"] == (
-        "&lt;!here&gt; &lt;@U123&gt; *bold* &lt;https://evil.example|click&gt; {{7*7}}\n"
+        "Log-in fails\n＜!here&gt; ＜＠U123&gt; *bold* ＜https://evil.example|click&gt; {{7*7}}\n"
         "2026-06-01 08:00 UTC, began 2026-06-01 07:30 UTC\nhttps://stspg.io/x?a=1&amp;b=2"
     )
-    assert "http" not in json.dumps(sent).replace(attachment["text"].replace("\n", "\\n"), "")
-    assert endpoint.taken[0][0] == "/slack/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+    assert "http" not in json.dumps(sent).replace(json.dumps(attachment["text"]), "")
+    assert endpoint.taken[0][0] == f"{TO_SLACK}/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+
+
+RINGING = ("@everyone", "@here", "@channel", "@all", "<@&", "<@", "<!", "<#", "mail@here")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "discord://WebhookID0123456789/WebhookToken0123456789",
+        "discord://WebhookID0123456789/WebhookToken0123456789?format=markdown",
+        "mmost://mattermost.example/WebhookToken0123456789",
+        SLACK,
+    ],
+)
+def test_nobody_is_rung_by_what_a_provider_writes_and_a_link_holds_no_line_break(told, url):
+    words = "@everyone @HERE, @channel (@all) &lt;@&amp;12&gt; &lt;@!34&gt; &lt;!channel&gt; &lt;#56&gt; mail@here"
+    rude = update(
+        page=f"Fab {words}", message=f"{words} ask help@example.com", shortlink="https://x.example/\n@everyone <!here>"
+    )
+
+    ((_, _, sent),) = told(parse(url)[0], rude)
+
+    text = json.dumps(sent, ensure_ascii=False)
+    assert not [word for word in RINGING if word.lower() in text.lower()]
+    assert "＠everyone ＠HERE, ＠channel (＠all)" in text
+    assert "help@example" in text
+    assert text.replace("\\", "").count("https://x.example/%0A%40everyone%20%3C!here%3E") == 1
 
 
 def test_pagerduty_has_one_incident_that_is_updated_and_resolved(notifying, endpoint):
@@ -101,7 +174,7 @@ def test_pagerduty_has_one_incident_that_is_updated_and_resolved(notifying, endp
     monitor.post(incident(impact="none", updated_at="2026-06-01T10:00:00Z", status="resolved"))
     monitor.post(incident(page={"id": "p2", "name": "Adatum"}))
 
-    sent = until(lambda: len(endpoint.taken) >= 4 and endpoint.bodies("/pd"))
+    sent = until(lambda: len(endpoint.taken) >= 4 and endpoint.bodies(TO_PAGERDUTY))
     first, second, third = [one for one in sent if one["dedup_key"] == sent[0]["dedup_key"]]
     (fourth,) = [one for one in sent if one["dedup_key"] != sent[0]["dedup_key"]]
     assert [one["event_action"] for one in (first, second, third)] == ["trigger", "trigger", "resolve"]
@@ -113,22 +186,113 @@ def test_pagerduty_has_one_incident_that_is_updated_and_resolved(notifying, endp
     assert set(third) == {"routing_key", "event_action", "dedup_key"}
 
 
-@pytest.mark.parametrize("database", [False, True])
-def test_pagerduty_resolves_a_component_that_is_operational_again(notifying, endpoint, sqlite_url, database):
+def test_pagerduty_resolves_a_component_that_is_operational_again(notifying, endpoint):
     endpoint.status = 503
-    monitor = notifying(PAGERDUTY, **environment(sqlite_url) if database else {})
-    down = payload("component-update")
-    down["component_update"] |= {"old_status": "operational", "new_status": "major_outage"}
-    again = json.loads(json.dumps(down))
-    again["component_update"] |= {"id": "c-2", "old_status": "major_outage", "new_status": "operational"}
-    monitor.post(down)
+    monitor = notifying(PAGERDUTY)
+    monitor.post(component_update(1, "major_outage", "operational", 0))
     until(lambda: endpoint.refused)
-    monitor.post(again)
+    monitor.post(component_update(2, "operational", "major_outage", 5))
     endpoint.status = 200
 
-    first, second = until(lambda: len(endpoint.taken) >= 2 and endpoint.bodies("/pd"))
+    first, second = until(lambda: len(endpoint.taken) >= 2 and endpoint.bodies(TO_PAGERDUTY))
     assert (first["event_action"], first["payload"]["severity"]) == ("trigger", "critical")
     assert (second["event_action"], second["dedup_key"]) == ("resolve", first["dedup_key"])
+
+
+def test_what_comes_late_raises_nothing_and_resolves_nothing(notifying, endpoint):
+    monitor = notifying(PAGERDUTY)
+    monitor.post(said(1, 30, status="resolved"))
+    monitor.post(said(1, 0))
+    monitor.post(component_update(2, "operational", "major_outage", 30))
+    monitor.post(component_update(1, "major_outage", "operational", 0))
+    monitor.post(component_update(4, "major_outage", "operational", 50))
+    monitor.post(component_update(3, "operational", "degraded_performance", 40))
+    monitor.post(said(2))
+
+    until(lambda: len(endpoint.taken) >= 4)
+    time.sleep(0.5)
+    sent = [(one["event_action"], one["dedup_key"]) for one in endpoint.bodies(TO_PAGERDUTY)]
+    by_key = [[action for action, key in sent if key == one] for one in dict.fromkeys(key for _, key in sent)]
+    assert sorted(by_key) == [["resolve"], ["resolve", "trigger"], ["trigger"]]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"components": [{"id": "c9", "name": "Something else", "status": "operational"}]},
+        {"components": []},
+        {"impact": "maintenance"},
+        {"impact": "none"},
+    ],
+)
+def test_what_pagerduty_was_told_of_is_resolved_whatever_the_filter_says_by_then(notifying, endpoint, end):
+    monitor = notifying({"url": PAGERDUTY, "components": ["Sign-in"], "min_impact": "minor"})
+    monitor.post(said(1))
+    monitor.post(said(1, 30, status="resolved", **end))
+
+    sent = until(lambda: len(endpoint.taken) >= 2 and endpoint.bodies(TO_PAGERDUTY))
+    assert [one["event_action"] for one in sent] == ["trigger", "resolve"]
+    assert sent[0]["dedup_key"] == sent[1]["dedup_key"]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "key", "action", "opens", "ends"),
+    [
+        ("firehydrant://TOKENTOKEN", "signals.firehydrant.com", "idempotency_key", "status", "OPEN", "CLOSED"),
+        (
+            "goalerts://goalert.example/ab12cd34-ab12-4c5d-8e9f-0123456789ab",
+            "goalert",
+            "dedup",
+            "action",
+            None,
+            "close",
+        ),
+        ("ilert://il1api0123456789abcdef", "api.ilert.com", "alertKey", "eventType", "ALERT", "RESOLVE"),
+        ("incidentio://SOURCE/TOKENTOKEN", "api.incident.io", "deduplication_key", "status", "firing", "resolved"),
+        ("opsimates://APIKEY@opsimate.example", "opsimate", "id", "status", "firing", "resolved"),
+        (PAGERDUTY, "events.pagerduty.com", "dedup_key", "event_action", "trigger", "resolve"),
+        ("pagertree://int_123456789012", "api.pagertree.com", "id", "event_type", "create", "resolve"),
+        ("signl4://SECRETSIGNL", "connect.signl4.com", "X-S4-ExternalID", "X-S4-Status", None, "resolved"),
+        ("splunk://ROUTING@APIKEY123", "alert.victorops.com", "entity_id", "message_type", "WARNING", "RECOVERY"),
+        (
+            "squadcast://0123456789abcdef0123456789abcdef",
+            "api.squadcast.com",
+            "event_id",
+            "status",
+            "trigger",
+            "resolve",
+        ),
+    ],
+)
+def test_a_service_with_incident_keys_has_one_for_each_incident_and_closes_it(
+    told, url, host, key, action, opens, ends
+):
+    resolved = update(minute=9, status="resolved", impact="none")
+
+    first, other, last = told(parse(url)[0], update(), update(1), resolved)
+
+    assert first[0].startswith(host)
+    assert first[2][key] == last[2][key] != other[2][key]
+    assert [sent[2].get(action) for sent in (first, other, last)] == [opens, opens, ends]
+
+
+@pytest.mark.parametrize("impact", [None, "none", "minor", "critical"])
+@pytest.mark.parametrize(
+    ("url", "alerts"),
+    [
+        ("opsgenie://APIKEYAPIKEY?region=eu", "api.eu.opsgenie.com/v2/alerts"),
+        ("jira://APIKEYAPIKEY", "api.atlassian.com/jsm/ops/integration/v2/alerts"),
+    ],
+)
+def test_opsgenie_and_jira_have_one_alert_for_each_incident_and_close_it(told, url, alerts, impact):
+    service = parse(url)[0]
+
+    first, other = told(service, update(impact=impact), update(1, impact=impact))
+    (closed,) = told(parse(url)[0], update(minute=9, status="resolved", impact=impact))  # after a restart, that is
+
+    assert (first[0], other[0]) == (alerts, alerts)
+    assert first[2]["alias"] != other[2]["alias"]
+    assert closed[:2] == (f"{alerts}/{first[2]['alias']}/close", {"identifierType": "alias"})
 
 
 def test_a_mail_has_one_subject_line_and_plain_text_whatever_a_provider_writes(notifying, mailbox):
@@ -137,11 +301,11 @@ def test_a_mail_has_one_subject_line_and_plain_text_whatever_a_provider_writes(n
     notifying(url).post(incident(components=[{"name": forged}], incident_updates=[{"body": "Down &amp; <b>out</b>"}]))
 
     (message,) = until(lambda: mailbox.messages)
-    assert message["Subject"] == "Fabrikam - Sign-in Bcc: everyone@example.com <b>x</b>: Investigating, minor"
+    assert message["Subject"] == "Fabrikam - Sign-in Bcc: everyone@example.com ＜b>x＜/b>: Investigating, minor"
     assert message["Bcc"] is None
     assert message["To"].addresses[0].addr_spec == "oncall@example.com"
     text = message.get_body(("plain",)).get_content()
-    assert text.replace("\r\n", "\n").strip() == "Down & out\n2026-06-01 08:00 UTC"
+    assert text.replace("\r\n", "\n").strip() == "Sign-in errors\nDown & out\n2026-06-01 08:00 UTC"
 
 
 def test_a_service_that_was_down_gets_every_message_later_once_and_in_order(notifying, endpoint):
@@ -155,11 +319,24 @@ def test_a_service_that_was_down_gets_every_message_later_once_and_in_order(noti
     endpoint.status = 200
 
     until(lambda: len(endpoint.taken) >= 12, 15)
-    sent = texts(endpoint.bodies("/slack"))
+    sent = texts(endpoint.bodies(TO_SLACK))
     assert sorted(sent) == sorted(f"step {number}.{minute}" for number in range(4) for minute in range(3))
     for number in range(4):
         assert [text for text in sent if text.startswith(f"step {number}.")] == [f"step {number}.{m}" for m in range(3)]
     assert monitor.log().count("it is tried again") == 4
+
+
+def test_refused_messages_of_one_incident_starve_no_other(notifying, endpoint):
+    endpoint.refuses = lambda body: "step 1." in json.dumps(body)
+    monitor = notifying(SLACK, constants={"LONGEST_PAUSE": 60, "FIRST_PAUSE": 60})
+    for second in range(250):
+        monitor.post(said(1, updated_at=f"2026-06-01T08:{second // 60:02}:{second % 60:02}Z"))
+
+    monitor.post(said(2))
+
+    until(lambda: endpoint.taken)
+    assert texts(endpoint.bodies(TO_SLACK)) == ["step 2.0"]
+    assert len(endpoint.refused) == 1
 
 
 def test_a_service_that_hangs_delays_neither_answers_nor_other_services(notifying, endpoint, mailbox):
@@ -175,6 +352,77 @@ def test_a_service_that_hangs_delays_neither_answers_nor_other_services(notifyin
     endpoint.seconds = 0
 
 
+def test_a_stop_ends_within_10_s_with_a_slow_service_and_a_request_that_never_ends(notifying, endpoint):
+    endpoint.seconds = 20
+    monitor = notifying(SLACK)
+    monitor.post(said(1))
+    with dial(monitor, b"POST /webhook/statuspage HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+        time.sleep(0.5)
+        began = time.monotonic()
+
+        assert monitor.stop() == 0
+
+        assert time.monotonic() - began < 10
+    assert "Traceback" not in monitor.log()
+
+
+def test_what_memory_can_send_at_a_stop_is_sent_and_the_rest_is_said(notifying, endpoint):
+    endpoint.refuses = lambda body: "step 1." in json.dumps(body)
+    endpoint.seconds = 0.2
+    monitor = notifying(SLACK, constants={"FIRST_PAUSE": 60})
+    for number in range(5):
+        monitor.post(said(number))
+
+    assert monitor.stop() == 0
+    assert len(endpoint.taken) == 4
+    assert "1 messages were not sent and are lost" in monitor.log()
+
+
+def test_a_message_that_its_service_took_is_not_sent_again_while_the_database_cannot_be_written(
+    notifying, endpoint, sqlite_url, file
+):
+    endpoint.seconds = 1
+    monitor = notifying(SLACK, **environment(sqlite_url))
+    monitor.post(said(1))
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        until(lambda: endpoint.taken)
+        until(lambda: monitor.post(said(2)).status_code == 503, 20)
+        time.sleep(5)
+        while_unwritable = len(endpoint.taken)
+        other.execute("ROLLBACK")
+
+    until(lambda: monitor.post(said(1, 1)).status_code == 200, 20)
+    until(lambda: len(endpoint.taken) > while_unwritable, 20)
+    time.sleep(1)
+    assert [text for text in texts(endpoint.bodies(TO_SLACK)) if "step 1" in text] == ["step 1.0", "step 1.1"]
+
+
+LEASED = """
+from monitor.history.memory_queue import OwnLease
+from pathlib import Path
+OwnLease.is_held = lambda _: not Path(FLAG).exists()
+"""
+
+
+def test_nothing_is_sent_once_the_lease_is_lost(notifying, endpoint, tmp_path):
+    flag = tmp_path.parent / f"{tmp_path.name}-lost"
+    endpoint.seconds = 0.2
+    monitor = notifying(SLACK, more=f"FLAG = {str(flag)!r}\n{LEASED}")
+    for number in range(20):
+        monitor.post(said(number))
+    until(lambda: len(endpoint.taken) >= 2)
+
+    flag.touch()
+    time.sleep(0.5)
+    before = len(endpoint.taken)
+    time.sleep(1)
+
+    assert len(endpoint.taken) == before < 20
+    flag.unlink()
+    until(lambda: len(endpoint.taken) == 20, 10)
+
+
 def test_a_message_survives_a_kill_and_a_restart_with_a_database(notifying, endpoint, url):
     endpoint.status = 503
     settings = environment(url)
@@ -187,8 +435,8 @@ def test_a_message_survives_a_kill_and_a_restart_with_a_database(notifying, endp
     second = notifying(SLACK, **settings)
 
     until(lambda: len(endpoint.taken) >= 5, 15)
-    assert sorted(texts(endpoint.bodies("/slack"))) == [f"step {number}.0" for number in range(5)]
-    until(lambda: 'event_monitor_outbox_messages{service="slack"} 0.0' in second.get("/metrics").text)
+    assert sorted(texts(endpoint.bodies(TO_SLACK))) == [f"step {number}.0" for number in range(5)]
+    assert second.stop() == 0
 
 
 def test_two_processes_on_one_postgresql_notify_once_and_the_other_takes_over(notifying, endpoint, postgresql):
@@ -197,12 +445,13 @@ def test_two_processes_on_one_postgresql_notify_once_and_the_other_takes_over(no
 
     with ThreadPoolExecutor(8) as senders:
         list(senders.map(lambda number: [server.post(said(number)) for server in servers], range(50)))
-    until(lambda: 'event_monitor_outbox_messages{service="slack"} 0.0' in servers[1].get("/metrics").text, 15)
+    until(lambda: len(endpoint.taken) >= 50, 15)
+    time.sleep(1)
     servers[0].stop(signal.SIGKILL)
     servers[1].post(said(50))
     until(lambda: len(endpoint.taken) >= 51, 15)
 
-    assert sorted(texts(endpoint.bodies("/slack"))) == sorted(f"step {number}.0" for number in range(51))
+    assert sorted(texts(endpoint.bodies(TO_SLACK))) == sorted(f"step {number}.0" for number in range(51))
 
 
 def test_messages_for_a_service_that_is_no_longer_set_are_dropped_with_a_line(notifying, endpoint, sqlite_url):
@@ -218,12 +467,29 @@ def test_messages_for_a_service_that_is_no_longer_set_are_dropped_with_a_line(no
     until(lambda: "1 messages for services no longer set are dropped" in second.log())
     second.post(said(2))
     until(lambda: endpoint.taken)
-    assert texts(endpoint.bodies("/slack")) == ["step 2.0"]
+    assert texts(endpoint.bodies(TO_SLACK)) == ["step 2.0"]
+
+
+COUNTED = """
+from monitor import pipeline
+def init_app(app, history, _init_app=pipeline.init_app):
+    line = _init_app(app, history)
+    def samples():
+        return {s.name: [[*labels, value] for labels, value in s.values.items()] for f in line.samples for s in f()}
+    app.get("/samples")(samples)
+    return line
+pipeline.init_app = init_app
+"""
+
+
+def samples(monitor):
+    found = monitor.get("/samples").json()
+    return [found[name] for name in ("notifications", "outbox_messages", "outbox_oldest_seconds")]
 
 
 def test_a_message_that_fails_for_a_day_is_given_up_with_a_line_and_the_next_goes_out(notifying, endpoint):
     endpoint.status = 503
-    monitor = notifying(SLACK, constants={"MOST_ATTEMPTS": 3, "FIRST_PAUSE": 0.05})
+    monitor = notifying(SLACK, constants={"MOST_ATTEMPTS": 3, "FIRST_PAUSE": 0.05}, more=COUNTED)
     monitor.post(said(1))
     until(lambda: "given up after 3 attempts" in monitor.log())
     endpoint.status = 200
@@ -231,65 +497,65 @@ def test_a_message_that_fails_for_a_day_is_given_up_with_a_line_and_the_next_goe
 
     until(lambda: endpoint.taken)
     assert len(endpoint.refused) == 3
-    assert texts(endpoint.bodies("/slack")) == ["step 1.1"]
-    text = monitor.get("/metrics").text
-    assert 'event_monitor_notifications_total{outcome="given_up",service="slack"} 1.0' in text
-    assert 'event_monitor_notifications_total{outcome="failed",service="slack"} 3.0' in text
+    assert texts(endpoint.bodies(TO_SLACK)) == ["step 1.1"]
+    until(lambda: samples(monitor)[1] == [["slack", 0]])
+    assert {outcome: number for _, outcome, number in samples(monitor)[0]} == {
+        "sent": 1,
+        "failed": 3,
+        "given_up": 1,
+        "dropped": 0,
+    }
 
 
-def test_what_memory_cannot_send_at_a_stop_is_said(notifying, endpoint):
+def test_health_says_which_service_has_taken_nothing_for_long_until_it_does(notifying, endpoint):
     endpoint.status = 503
-    monitor = notifying(SLACK, constants={"SECONDS_TO_STOP": 0.2})
+    monitor = notifying(SLACK, constants={"SECONDS_TO_WORRY": 0.5}, more=COUNTED)
+    assert monitor.get("/health").json()["status"] == "ok"
     monitor.post(said(1))
-    until(lambda: endpoint.refused)
+    monitor.post(said(1, 1))
 
-    assert monitor.stop() == 0
-    assert "1 messages were not sent and are lost" in monitor.log()
+    until(lambda: monitor.get("/health").json()["status"] == "degraded")
+    assert monitor.get("/health").json()["problems"] == {"notify": "slack has taken nothing for 0 minutes"}
+    _, waiting, [[name, seconds]] = samples(monitor)
+    assert (waiting, name) == ([["slack", 2]], "slack")
+    assert seconds > 0.5
+    endpoint.status = 200
 
-
-def test_memory_keeps_a_bounded_number_of_messages_and_counts_the_rest(monkeypatch):
-    monkeypatch.setattr("monitor.outputs.notify.outbox.MOST_IN_MEMORY", 3)
-    outbox = MemoryOutbox()
-    for number in range(5):
-        outbox.put("a", update(number))
-    outbox.put("b", update(9))
-
-    assert [message.update.id for message in outbox.first("a")] == ["i2", "i3", "i4"]
-    assert outbox.dropped == {"a": 2}
-    assert outbox.waiting() == {"a": 3, "b": 1}
+    until(lambda: monitor.get("/health").json()["status"] == "ok")
+    until(lambda: samples(monitor)[1:] == [[["slack", 0]], [["slack", 0]]])
 
 
-def test_memory_keeps_messages_of_a_bounded_size(monkeypatch):
-    monkeypatch.setattr("monitor.outputs.notify.outbox.MOST_CHARACTERS", 100_000)
-    outbox = MemoryOutbox()
-    for number in range(20):
-        outbox.put("a", update(number, message="x" * 30_000, incident_updates=update().incident_updates * 2_000))
-    kept = outbox.first("a")
-    for message in kept:
-        outbox.done(message)
-    for number in range(5):
-        outbox.put("a", update(number))
+def test_a_page_filter_waits_for_a_name_that_nobody_knows_yet(notifying, endpoint):
+    monitor = notifying({"url": SLACK, "pages": ["fabRIKAM"]})
+    monitor.post(said(1, page={"id": "p9"}))
+    monitor.post(said(2, page={"id": "p9"}), "/webhook/statuspage?page=Fabrikam")
+    monitor.post(said(3, page={"id": "p9"}))
 
-    assert [message.update.id for message in kept] == ["i17", "i18", "i19"]
-    assert (outbox.dropped, outbox.waiting()) == ({"a": 17}, {"a": 5})
+    until(lambda: len(endpoint.taken) >= 2)
+    time.sleep(0.3)
+    assert texts(endpoint.bodies(TO_SLACK)) == ["step 2.0", "step 3.0"]
 
 
 def service(**members):
     return parse(json.dumps([{"url": SLACK} | members]))[0]
 
 
-COMPONENT = update(is_component_update=True, status="operational", old_status="partial_outage", impact=None)
+def component(status, old_status, impact):
+    return update(is_component_update=True, status=status, old_status=old_status, impact=impact)
+
+
+AGAIN = component("operational", "partial_outage", "none")
 
 
 @pytest.mark.parametrize(
     ("members", "given", "passes"),
     [
         ({}, update(), True),
-        ({"pages": ["Fabrikam"]}, update(), True),
-        ({"pages": ["p1"]}, update(), True),
+        ({"pages": ["fabrikam"]}, update(), True),
+        ({"pages": ["P1"]}, update(), True),
         ({"pages": ["Adatum"]}, update(), False),
-        ({"components": ["Sign-in"]}, update(), True),
-        ({"components": ["c1"]}, update(), True),
+        ({"components": ["SIGN-IN"]}, update(), True),
+        ({"components": ["C1"]}, update(), True),
         ({"components": ["c2"]}, update(), False),
         ({"min_impact": "minor"}, update(), True),
         ({"min_impact": "major"}, update(), False),
@@ -297,17 +563,25 @@ COMPONENT = update(is_component_update=True, status="operational", old_status="p
         ({"min_impact": "major"}, update(impact="critical"), True),
         ({"min_impact": "critical"}, update(impact="maintenance"), True),
         ({"maintenance": False}, update(impact="maintenance"), False),
+        ({"maintenance": False}, update(status="in_progress", impact="minor"), False),
         ({"maintenance": False}, update(), True),
-        ({"min_impact": "major"}, COMPONENT, True),
-        ({"min_impact": "critical"}, COMPONENT, False),
+        ({"min_impact": "major"}, AGAIN, True),
+        ({"min_impact": "critical"}, AGAIN, False),
+        ({"min_impact": "critical"}, component("degraded_performance", "major_outage", "minor"), True),
+        ({"min_impact": "minor"}, component("operational", "operational", "none"), False),
+        ({}, component("operational", "operational", "none"), True),
+        ({"min_impact": "major"}, component("operational", None, "none"), True),
+        ({"maintenance": False}, component("under_maintenance", "degraded_performance", "maintenance"), False),
+        ({"maintenance": False}, component("operational", "under_maintenance", "none"), False),
         ({"min_impact": "major", "url": PAGERDUTY}, update(status="resolved"), True),
-        ({"components": ["c1"], "url": PAGERDUTY}, update(status="resolved", components=()), True),
         ({"components": ["c1"], "url": PAGERDUTY}, update(components=()), False),
-        ({"components": ["c2"], "url": PAGERDUTY}, update(status="resolved"), False),
+        ({"components": ["c2"], "url": PAGERDUTY}, update(status="resolved"), True),
+        ({"pages": ["Adatum"], "url": PAGERDUTY}, update(status="resolved"), False),
         ({"components": ["c1"]}, update(status="resolved", components=()), False),
         ({"min_impact": "major"}, update(status="resolved"), False),
         ({"url": PAGERDUTY}, update(impact="maintenance"), False),
         ({"url": PAGERDUTY, "maintenance": True}, update(impact="maintenance"), True),
+        ({"url": "opsgenie://APIKEYAPIKEY"}, update(impact="maintenance"), False),
     ],
 )
 def test_a_filter_lets_pass_what_it_should(members, given, passes):
@@ -317,40 +591,64 @@ def test_a_filter_lets_pass_what_it_should(members, given, passes):
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("slack://x", "is not JSON"),
-        ("[]", "is not a JSON list"),
-        ('{"url": "x"}', "is not a JSON list"),
+        ("s3cret", "entry 1 is not a URL that Apprise takes"),
+        (f"{SLACK}, nosuch://s3cret", "entry 2 ('nosuch') is not a URL that Apprise takes"),
+        ("", "entry 1 is not a URL"),
+        ("[", "is not JSON"),
+        ("[]", "is not a list"),
+        ('{"url": "x"}', "is not a list"),
         ("[1]", "entry 1 is neither"),
         (json.dumps([SLACK, {"pages": []}]), "entry 2 is neither"),
         (json.dumps([{"url": SLACK, "page": "x"}]), "entry 1 has the unknown member 'page'"),
         (json.dumps(["nosuch://s3cret"]), "entry 1 ('nosuch') is not a URL that Apprise takes"),
         (json.dumps(["s3cret"]), "is not a URL that Apprise takes"),
         (json.dumps([{"url": SLACK, "pages": "x"}]), "entry 1 (slack): pages is not a list"),
-        (json.dumps([{"url": SLACK, "min_impact": "huge"}]), "entry 1 (slack): min_impact is none of"),
-        (json.dumps([{"url": SLACK, "maintenance": "no"}]), "entry 1 (slack): maintenance is neither"),
+        (json.dumps([{"url": SLACK, "min_impact": "huge"}]), "entry 1 (slack): min_impact is not one of"),
+        (json.dumps([{"url": SLACK, "min_impact": ["none"]}]), "entry 1 (slack): min_impact is not one of"),
+        (json.dumps([{"url": SLACK, "maintenance": "no"}]), "entry 1 (slack): maintenance is not true or false"),
         (json.dumps([SLACK, SLACK]), "names a service twice"),
     ],
 )
-def test_a_setting_that_cannot_be_used_stops_the_start_and_shows_no_secret(value, complaint):
+def test_a_setting_that_cannot_be_used_stops_the_start_and_shows_a_good_one_and_no_secret(value, complaint):
     with pytest.raises(BadSetting) as refusal:
-        checked({"NOTIFY": value})
+        checked({"NOTIFY": value}, SETTINGS)
 
     assert str(refusal.value).startswith("MONITOR_NOTIFY ")
     assert complaint in str(refusal.value)
+    assert str(refusal.value).endswith('such as "slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"')
     assert not any(secret in str(refusal.value) for secret in SECRETS)
 
 
-def test_services_of_one_kind_are_told_apart():
-    assert [s.name for s in parse(json.dumps([SLACK, PAGERDUTY, OTHER_SLACK]))] == ["slack", "pagerduty", "slack-2"]
+@pytest.mark.parametrize("value", [f"{SLACK}, {PAGERDUTY},\n {OTHER_SLACK}", f" {SLACK} {PAGERDUTY}\t{OTHER_SLACK}\n"])
+def test_services_may_be_listed_plainly_and_those_of_one_kind_are_told_apart(value):
+    plain, in_json = parse(value), parse(json.dumps([SLACK, PAGERDUTY, OTHER_SLACK]))
+
+    assert [found.name for found in plain] == ["slack", "pagerduty", "slack-2"]
+    assert [found.key for found in plain] == [found.key for found in in_json]
 
 
-def test_no_secret_is_logged_when_services_fail(notifying, endpoint):
-    endpoint.status = 403
-    monitor = notifying(SLACK, PAGERDUTY, "mailto://user:s3cret@example.com/?smtp=127.0.0.1&port=1")
+def test_a_plain_list_keeps_the_commas_of_an_address():
+    (mail,) = parse("mailto://127.0.0.1/?from=a@example.com&to=b@example.com,c@example.com")
+
+    assert len(mail.plugin.targets) == 2
+
+
+def test_no_secret_is_logged_or_answered_when_services_fail(notifying, endpoint):
+    endpoint.status, endpoint.text = 403, "no such token: s3cretspiketoken0123456789abcdef0"
+    spike = "spike://s3cretspiketoken0123456789abcdef"
+    monitor = notifying(
+        SLACK,
+        PAGERDUTY,
+        spike,
+        "mailto://user:s3cret@example.com/?smtp=127.0.0.1&port=1",
+        constants={"SECONDS_TO_WORRY": 0},
+    )
     monitor.post(incident())
-    until(lambda: monitor.log().count("it is tried again") == 3)
+    until(lambda: monitor.log().count("it is tried again") == 4)
 
-    assert not any(secret in monitor.log() for secret in SECRETS)
+    said_in_all = monitor.log() + monitor.get("/health").text
+    assert "spike" in monitor.get("/health").json()["problems"]["notify"]
+    assert not any(secret in said_in_all for secret in SECRETS)
     assert "Traceback" not in monitor.log()
 
 

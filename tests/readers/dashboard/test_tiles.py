@@ -1,21 +1,18 @@
-"""The tiles of the dashboard: the state of a page and its 90 days, from spans made for each test."""
+"""The tiles of the dashboard: the state of a page and its 90 days, from the incidents that were posted."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.history.contract import Page, Span
-from monitor.readers.dashboard.tiles import MOST_TILES, start_of, tiles
+from monitor.readers.dashboard.tiles import MOST_TILES
+from tests.conftest import incident
 
-NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
-
-
-def page(page_id="p1", received=NOW):
-    return Page(page_id, f"Page {page_id}", True, 1, 0, received, received, NOW, None)
-
-
-def span(began, ended=None, impact="minor", status=None, page_id="p1"):
-    return Span(page_id, f"Page {page_id}", impact, status or ("resolved" if ended else "investigating"), began, ended)
+NOW = datetime.now(UTC)
+TILE = re.compile(r'<li class="(\w+)" id="t\d+">\s*<h3><a [^>]*>([^<]*)</a></h3>(.*?)</li>', re.DOTALL)
+RUN = re.compile(
+    r'<rect class="(\w+)" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"><title>([^<]*)</title></rect>(?=.*</svg>)'
+)
 
 
 def day(number, hour=8):
@@ -23,59 +20,92 @@ def day(number, hour=8):
     return NOW.replace(hour=hour) - timedelta(days=number)
 
 
-def strip(*spans):
-    (tile,) = tiles([page()], spans, [], NOW)
-    return [(run.first, run.days, run.impact) for run in tile.runs]
+def post(app, incident_id, began, over=None, impact="minor", status=None, **fields):
+    status = status or ("resolved" if over else "investigating")
+    times = {"created_at": began.isoformat(), "updated_at": (over or began).isoformat()}
+    app.post(incident(incident_id, status=status, impact=impact, **times, **fields))
 
 
-def test_a_day_is_as_bad_as_its_worst_incident():
-    assert strip(
-        span(day(5), day(3)), span(day(4), day(4, 9), "critical"), span(day(4), day(4, 10), "none")
-    ) == [(84, 1, "minor"), (85, 1, "critical"), (86, 1, "minor")]  # fmt: skip
+def tiles(app):
+    """Each tile's class, name and the rest of its HTML."""
+    return TILE.findall(app.get("/").text)
 
 
-def test_a_day_begins_and_ends_in_utc():
-    assert strip(span(day(2, 23), day(1, 0))) == [(87, 2, "minor")]
-    assert strip(span(day(2, 0), day(2, 23))) == [(87, 1, "minor")]
+def text(html):
+    return " ".join(re.sub("<svg.*</svg>|<[^>]*>", " ", html, flags=re.DOTALL).split())
 
 
-def test_what_is_open_lasts_until_today_and_what_began_earlier_is_cut():
-    assert strip(span(day(1))) == [(88, 2, "minor")]
-    assert strip(span(day(400), day(88))) == [(0, 2, "minor")]
-    assert strip(span(day(400), day(90))) == []
+def strip(app):
+    ((_, _, html),) = tiles(app)
+    return [(int(first), int(days), impact) for impact, first, _, days, _, _ in RUN.findall(html)]
 
 
-def test_a_maintenance_counts_while_it_is_under_way():
-    for status, state in (("scheduled", "operational"), ("in_progress", "maintenance"), ("verifying", "maintenance")):
-        (tile,) = tiles([page()], [span(day(1), impact="maintenance", status=status)], [], NOW)
-        assert (tile.impact, tile.open) == (state, 0)
-        assert len(tile.runs) == (status != "scheduled")
+def test_a_day_is_as_bad_as_its_worst_incident_whatever_the_order(app):
+    post(app, "a", day(5), day(3))
+    post(app, "b", day(4), day(4, 9), "critical")
+    post(app, "c", day(4), day(4, 10), "none")
+
+    assert strip(app) == [(84, 1, "minor"), (85, 1, "critical"), (86, 1, "minor")]
+
+
+@pytest.mark.parametrize(
+    ("began", "over", "days"),
+    [
+        (day(2, 23), day(1, 0), [(87, 2, "minor")]),
+        (day(2, 0), day(2, 23), [(87, 1, "minor")]),
+        (day(1), None, [(88, 2, "minor")]),
+        (day(400), day(88), [(0, 2, "minor")]),
+        (day(400), day(90), []),
+    ],
+)
+def test_a_day_begins_and_ends_in_utc_and_the_strip_today(app, began, over, days):
+    post(app, "a", began, over)
+
+    assert strip(app) == days
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("scheduled", "operational"), ("in_progress", "maintenance"), ("verifying", "maintenance")]
+)
+def test_a_maintenance_counts_while_it_is_under_way(app, status, state):
+    post(app, "a", day(1), impact="maintenance", status=status, scheduled_for=day(1).isoformat())
+    post(app, "b", day(1), impact="maintenance", status=status, scheduled_for=day(1).isoformat())
+
+    ((shown, _, html),) = tiles(app)
+
+    assert shown == state
+    assert "incidents" not in html
+    assert len(strip(app)) == (status != "scheduled")
 
 
 @pytest.mark.parametrize("impact", ["none", None, "enormous", "operational"])
-def test_an_incident_of_another_impact_is_an_incident(impact):
-    (tile,) = tiles([page()], [span(day(1), impact=impact)], [], NOW)
+def test_an_incident_of_another_impact_is_an_incident(app, impact):
+    post(app, "a", day(1), impact=impact)
 
-    assert tile.word.startswith("Incident")
+    ((_, _, html),) = tiles(app)
 
-
-def test_the_strip_is_said_in_a_sentence():
-    busy, calm = tiles([page(), page("p2")], [span(day(1), impact="major"), span(day(9), day(9, 9))], [], NOW)
-
-    assert busy.summary == "90 days: 2 major, 1 minor"
-    assert calm.summary == "No incident in 90 days"
-    assert [run.title for run in busy.runs] == ["21 Jun: Minor", "29 Jun to 30 Jun: Major"]
+    assert text(html).startswith("Incident")
 
 
-def test_of_many_pages_the_worst_and_the_latest_are_shown_worst_first():
-    quiet = [page(f"q{number:03}", NOW - timedelta(days=number)) for number in range(MOST_TILES)]
-    broken = [page("z1", NOW - timedelta(days=999)), page("z2", NOW - timedelta(days=999))]
-    spans = [span(day(1), page_id="z1"), span(day(1), impact="critical", page_id="z2")]
+def test_the_strip_is_said_in_a_sentence_and_the_worse_is_taller(app):
+    post(app, "a", day(1), impact="major")
+    post(app, "b", day(9), day(9, 9))
+    post(app, "c", day(200), day(200, 9), page={"id": "p2", "name": "Calm"})
 
-    shown = [tile.page_id for tile in tiles(quiet + broken, spans, [("z1", "major")], NOW)]
+    (_, _, busy), (_, _, calm) = tiles(app)
 
-    assert shown == ["z2", "z1", *[f"q{number:03}" for number in range(MOST_TILES - 2)]]
+    minor, major = [(int(y), int(height)) for _, _, y, _, height, _ in RUN.findall(busy)]
+    assert (minor, major) == ((4, 6), (2, 8))
+    assert text(busy) == "Major 90 days: 2 major, 1 minor"
+    assert text(calm) == "Operational No incident in 90 days"
+    days = [f"{at.day} {at:%b}" for at in (day(9), day(1), day(0))]
+    assert [run[-1] for run in RUN.findall(busy)] == [f"{days[0]}: Minor", f"{days[1]} to {days[2]}: Major"]
 
 
-def test_a_strip_has_ninety_days_and_ends_today():
-    assert (NOW.date() - start_of(NOW).date()).days == 89
+def test_of_many_pages_the_worst_and_the_latest_are_shown_worst_first(app):
+    post(app, "a", day(1), page={"id": "z1", "name": "z1"})
+    post(app, "b", day(1), impact="critical", page={"id": "z2", "name": "z2"})
+    for number in range(MOST_TILES):
+        post(app, "c", day(1), day(1), page={"id": f"q{number:03}", "name": f"q{number:03}"})
+
+    assert [name for _, name, _ in tiles(app)] == ["z2", "z1", *[f"q{number:03}" for number in range(2, MOST_TILES)]]

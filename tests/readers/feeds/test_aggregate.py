@@ -6,6 +6,7 @@ import subprocess
 import jsonschema
 import pytest
 
+from monitor.senders.pages import KnownPage, pages_of
 from tests.conftest import ROOT, incident
 
 READER = ROOT / "tests" / "postman" / "read_statuspage.mjs"
@@ -133,6 +134,7 @@ def test_the_components_are_the_pages_with_the_worst_of_what_is_open(app):
         ({"impact": "maintenance", "status": "scheduled"}, "operational", "All Systems Operational"),
         ({"impact": "maintenance", "status": "in_progress"}, "under_maintenance", "Service Under Maintenance"),
         ({"impact": "none", "status": "in_progress"}, "under_maintenance", "Service Under Maintenance"),
+        ({"impact": "minor", "status": "verifying"}, "under_maintenance", "Service Under Maintenance"),
     ],
 )
 def test_every_impact_has_its_words(app, fields, component, description):
@@ -142,6 +144,40 @@ def test_every_impact_has_its_words(app, fields, component, description):
 
     assert found["components"][0]["status"] == component
     assert found["status"]["description"] == description
+
+
+def change(number, status, at="2026-06-02T08:00:00Z"):
+    component = {"id": "c", "name": "API"}
+    changed = {"id": f"x{number}", "created_at": at, "new_status": status, "component_id": "c"}
+    return {"page": {"id": "fabrikam", "name": "Fabrikam"}, "component": component, "component_update": changed}
+
+
+def test_an_outage_of_a_component_is_the_same_here_as_among_the_pages_and_the_incidents(app):
+    app.post(change(1, "major_outage"))
+
+    found = summary(app)
+
+    assert (found["components"][0]["status"], found["status"]["indicator"]) == ("major_outage", "critical")
+    assert app.get("/pages").json["pages"][0]["state"] == "critical"
+    assert [one["impact"] for one in app.incidents("?status=open")] == ["critical"]
+
+    app.post(change(2, "operational", "2026-06-02T09:00:00Z"))
+
+    found = summary(app)
+    assert (found["components"][0]["status"], found["status"]["indicator"]) == ("operational", "none")
+    assert app.get("/pages").json["pages"][0]["state"] == "operational"
+
+
+def test_a_page_that_cannot_be_polled_is_not_said_to_be_well(app):
+    app.post(of("fabrikam", status="resolved"))
+    pages_of(app.application).polled(KnownPage("https://fabrikam.example"), "fabrikam", "HTTP 503")
+
+    found = summary(app)
+
+    assert [(one["status"], one["description"]) for one in found["components"]] == [
+        ("degraded_performance", "HTTP 503")
+    ]
+    assert found["status"]["indicator"] == "minor"
 
 
 def test_before_anything_came_all_is_operational(app):
@@ -182,8 +218,7 @@ def test_incidents_are_the_newest_50_open_or_not_without_maintenances_and_compon
                 **kind,
             )
         )
-    change = {"id": "x", "created_at": "2026-06-02T08:00:00Z", "new_status": "major_outage"}
-    app.post({"page": {"id": "fabrikam"}, "component": {"id": "c", "name": "API"}, "component_update": change})
+    app.post(change(1, "major_outage"))
 
     found = incidents(app)
 
@@ -218,13 +253,29 @@ def test_whatever_a_provider_writes_the_shape_stays(app, hostile):
     assert len(found["components"][0]["name"]) <= 100
 
 
-def test_an_answer_ends_early_once_it_holds_a_mebibyte(app):
+def test_an_answer_is_whole_and_at_most_a_mebibyte(app):
+    story = [{"id": f"u{number}", "body": "é" * 2_000} for number in range(30)]
     for number in range(60):
-        app.post(of("fabrikam", f"i{number}", incident_updates=[{"id": "u", "body": "x" * 50_000}]))
+        page = {"id": f"p{number}", "name": "\U0001f525" * 200}
+        app.post(incident(f"i{number}", page=page, incident_updates=story))
+        app.post(incident(f"m{number}", page=page, incident_updates=story, status="scheduled"))
 
-    assert len(app.get("/api/v2/summary.json").data) < 1024 * 1024
-    assert len(app.get("/api/v2/incidents.json").data) < 1.1 * 1024 * 1024
-    assert len(incidents(app)) >= 20
+    summary(app)
+    found = incidents(app)
+
+    assert len(app.get("/api/v2/summary.json").data) <= 1024 * 1024
+    assert 512 * 1024 < len(app.get("/api/v2/incidents.json").data) <= 1024 * 1024
+    assert len(found) < 50
+
+
+def test_a_long_story_is_told_by_its_newest_entries(app):
+    story = [{"body": f"{n} {'x' * 3_000}", "created_at": f"2026-06-01T08:{n:02d}:00Z"} for n in range(30)]
+    app.post(of("fabrikam", incident_updates=story))
+
+    entries = summary(app)["incidents"][0]["incident_updates"]
+
+    assert [entry["body"][:3] for entry in entries] == [f"{n} {'x' * (3 - len(str(n)) - 1)}" for n in range(29, 4, -1)]
+    assert {len(entry["body"].encode()) for entry in entries} == {2_000}
 
 
 def test_its_own_address_is_the_one_it_was_asked_by(app):

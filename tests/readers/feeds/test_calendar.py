@@ -1,6 +1,7 @@
 """GET /maintenance.ics: maintenance windows as a calendar, read with `ical`, the library of Home Assistant."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -56,6 +57,8 @@ def test_a_maintenance_is_an_event_in_utc(app):
 
 
 def test_a_calendar_says_its_name_and_when_to_come_again(app):
+    app.post(maintenance())
+
     text = app.get("/maintenance.ics?page=Fabrikam").text
 
     assert "X-WR-CALNAME:Maintenance: Fabrikam\r\n" in text
@@ -112,7 +115,7 @@ def test_a_window_without_an_end_lasts_an_hour_or_until_it_ended(app, fields, ho
         ({"impact": "none"}, True),
         ({"impact": "minor", "status": "completed", "begins": -1}, True),
         ({"scheduled_for": None, "scheduled_until": None}, True),
-        ({"impact": "minor", "scheduled_for": None, "scheduled_until": None}, False),
+        ({"status": "identified", "impact": "minor", "scheduled_for": None, "scheduled_until": None}, False),
     ],
 )
 def test_maintenances_to_come_running_and_ended_within_90_days_are_shown(app, fields, is_shown):
@@ -135,6 +138,41 @@ def test_one_page_or_component_can_be_asked_for_and_nothing_else(app):
     assert [event.summary for event in read(app, "?page=Adatum").events] == ["Adatum - Sign-in errors"]
     assert [event.summary for event in read(app, "?component=API").events] == ["Adatum - Sign-in errors"]
     assert app.get("/maintenance.ics?status=open").status_code == 400
+
+
+def test_a_page_that_nobody_knows_is_an_empty_calendar_that_says_so(app):
+    app.post(maintenance())
+
+    text = app.get("/maintenance.ics?page=Fabricam").text.replace("\r\n ", "")
+
+    assert "X-WR-CALNAME:Maintenance: Fabricam (page unknown; known: Fabrikam)" in text
+    assert "VEVENT" not in text
+
+
+@pytest.mark.parametrize("name", ["END:VCALENDAR", "a\r\nEND:VCALENDAR\r\n"])
+def test_whatever_a_query_says_the_calendar_stays_valid(app, name):
+    app.post(maintenance())
+    app.post(maintenance(page={"id": name, "name": name}))
+
+    found = [len(read(app, f"?{urlencode({asked: name})}").events) for asked in ("page", "component")]
+
+    assert found == [1, 0]
+
+
+@pytest.mark.parametrize("year", [1970, 2037, 2039, 2099])
+@pytest.mark.parametrize("field", ["created_at", "updated_at", "scheduled_for", "scheduled_until"])
+def test_whatever_a_date_says_the_calendar_stays_valid(app, field, year):
+    app.post(maintenance(created_at="1970-01-01T00:00:00Z"))
+    app.post(maintenance(**{"scheduled_until": None, "updated_at": NOW.isoformat(), field: f"{year}-12-31T23:59:59Z"}))
+
+    assert len(read(app).events) == (field != "scheduled_for" or year > 1970)
+
+
+def test_a_component_under_maintenance_is_no_window(app):
+    change = {"id": "x", "created_at": NOW.isoformat(), "new_status": "under_maintenance"}
+    app.post({"page": {"id": "p1"}, "component": {"id": "c", "name": "API"}, "component_update": change})
+
+    assert read(app).events == []
 
 
 def test_a_calendar_without_windows_is_valid(app):
@@ -165,13 +203,14 @@ def test_whatever_a_provider_writes_the_calendar_stays_valid(page, name, body, l
     assert len(read(app).events) == 1
 
 
-def test_a_calendar_ends_early_once_it_holds_a_mebibyte_and_what_is_open_comes_first(app):
-    story = [{"id": "u", "body": "é" * 3_000}]
+def test_a_calendar_is_whole_and_at_most_a_mebibyte_and_what_is_open_comes_first(app):
+    told = {"name": "é" * 200, "shortlink": f"https://x/?{'&' * 1_900}", "incident_updates": [{"body": "é" * 3_000}]}
     for number in range(400):
-        app.post(maintenance(f"m{number}", begins=-1, status="completed", incident_updates=story))
+        app.post(maintenance(f"m{number}", begins=-1, status="completed", **told))
     app.post(maintenance("open", created_at="2020-01-01T00:00:00Z", name="To come"))
 
-    text = app.get("/maintenance.ics").text
+    events = read(app).events
 
-    assert len(text.encode()) < 1.1 * 1024 * 1024
-    assert "To come" in text
+    assert 150 < len(events) < 400
+    assert "Fabrikam - To come" in [event.summary for event in events]
+    assert len(app.get("/maintenance.ics").data) <= 1024 * 1024

@@ -3,13 +3,17 @@
 import re
 import shutil
 import subprocess
+import sys
 
 import psycopg
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.pipeline import Sample, pipeline_of
+from monitor.updates.errors import Unavailable
 from tests.conftest import ROOT, environment, incident, until
+from tests.test_core_alone import HIDDEN
 
 
 def program(name):
@@ -103,11 +107,13 @@ def test_promtool_finds_nothing_to_say(app):
     app.post(incident())
     text = app.get("/metrics").text
 
-    checked = subprocess.run(
-        [program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
+    assert check_metrics(text) == (0, "", "")
 
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+def check_metrics(text):
+    command = [program("promtool"), "check", "metrics"]
+    checked = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return checked.returncode, checked.stdout, checked.stderr
 
 
 def test_the_read_token_guards_metrics(start):
@@ -192,6 +198,118 @@ def test_the_alert_rules_in_deploy_are_valid_and_name_what_there_is(tmp_path, ap
     )
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    source = (ROOT / "monitor" / "readers" / "metrics" / "metrics.py").read_text()
-    for name in re.findall(r"event_monitor_\w+", rules):
-        assert f'"{name.removesuffix("_total")}"' in source
+    served = app.get("/metrics").text
+    named = set(re.findall(r"event_monitor_\w+", rules))
+    # What other parts count is theirs to name.
+    assert {name for name in named if f"# TYPE {name} " not in served} <= {"event_monitor_outbox_oldest_seconds"}
+
+
+def test_what_a_part_counts_is_served_without_this_parts_knowing_it(app):
+    pipeline = pipeline_of(app.application)
+    sent = {(f"service{number}", "sent"): 2 for number in range(600)} | {("a\nb", "failed"): 1}
+    pipeline.samples.append(lambda: [Sample("counter", "parcels", "Parcels.", sent, ("service", "outcome"))])
+    pipeline.samples.append(lambda: [Sample("gauge", "oldest_seconds", "The oldest.", dict(AGES), ("service",))])
+    pipeline.samples.append(lambda: [Sample("histogram", "trip_seconds", "Trips.", {("1",): 3, ("+Inf",): 5}, sum=9)])
+    text = app.get("/metrics").text
+
+    assert sample(text, "event_monitor_parcels_total", service="service1", outcome="sent") == 2
+    assert sample(text, "event_monitor_parcels_total", service="other", outcome="sent") == 200
+    assert sample(text, "event_monitor_oldest_seconds", service="other") == 599
+    assert sample(text, "event_monitor_trip_seconds_bucket", le="+Inf") == 5
+    assert sample(text, "event_monitor_trip_seconds_sum") == 9
+    assert check_metrics(text) == (0, "", "")
+
+
+AGES = [((f"service{number}",), number) for number in range(600)]
+
+
+def test_a_part_that_cannot_be_read_just_now_hides_no_other(app):
+    def fail():
+        raise Unavailable("the database is away")
+
+    pipeline_of(app.application).samples.insert(0, fail)
+
+    assert sample(app.get("/metrics").text, "event_monitor_stdout_dropped_total") == 0
+
+
+def test_what_is_wrong_is_a_number_too(app):
+    assert "event_monitor_problems{" not in app.get("/metrics").text
+    pipeline_of(app.application).problems.append(lambda: {"stdout": "nobody reads it", "history": None})
+
+    text = app.get("/metrics").text
+
+    assert {labels: value for (name, labels), value in samples(text).items() if name == "event_monitor_problems"} == {
+        (("part", "stdout"),): 1
+    }
+
+
+def test_an_outage_of_a_component_is_an_open_incident_until_it_works_again(app):
+    def post(number, status, hour):
+        at = {"id": f"x{number}", "created_at": f"2026-06-02T{hour:02d}:00:00Z", "component_id": "c"}
+        component = {"id": "c", "name": "API"}
+        page = {"id": "p1", "name": "Fabrikam"}
+        app.post({"page": page, "component": component, "component_update": at | {"new_status": status}})
+
+    post(1, "major_outage", 8)
+    outage = app.get("/metrics").text
+    post(2, "operational", 9)
+
+    assert sample(outage, "event_monitor_open_incidents", page="Fabrikam", impact="critical") == 1
+    assert "event_monitor_open_incidents{" not in app.get("/metrics").text
+
+
+def test_a_page_goes_by_its_name_of_today(app):
+    app.post(incident(page={"id": "p1"}))
+    app.post(incident("i2", page={"id": "p1", "name": "Fabrikam"}))
+
+    assert sample(app.get("/metrics").text, "event_monitor_open_incidents", page="Fabrikam", impact="minor") == 2
+
+
+def test_the_answer_is_kept_by_nobody_and_at_most_a_mebibyte(app):
+    for number in range(1_200):
+        app.post(incident(page={"id": f"p{number}", "name": f"{number}{FLAME * 200}"}))
+
+    answer = app.get("/metrics")
+
+    assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+    assert len(answer.data) <= 1024 * 1024
+
+
+FLAME = "\U0001f525"
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0"])
+def test_every_format_that_prometheus_asks_for_is_served(app, accept):
+    app.post(incident())
+
+    answer = app.get("/metrics", headers={"Accept": accept})
+
+    assert answer.headers["Content-Type"].startswith(accept.split(";")[0] or "text/plain")
+    assert answer.text.count("event_monitor_open_incidents{") == 1
+
+
+def test_without_the_library_its_address_says_what_to_install(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names={"prometheus_client"}))
+    ask = "import event_monitor; print(event_monitor.app.test_client().get('/metrics').text)"
+
+    said = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert said.stdout == '{"error":"/metrics needs prometheus_client: pip install -r requirements-extras.txt"}\n\n'
+
+
+def test_while_300_ask_at_once_a_webhook_is_answered_within_a_second(seconds_beside_a_crowd):
+    assert max(seconds_beside_a_crowd("/metrics")) < 1
+
+
+def test_a_clock_past_2106_breaks_nothing(start):
+    monitor = start(command_before=["faketime", "-f", "+200y"])
+    monitor.post(incident())
+
+    assert sample(monitor.get("/metrics").text, "event_monitor_last_update_timestamp_seconds", page="Fabrikam") > 2**32

@@ -1,19 +1,29 @@
 """What other senders than Statuspage post is read, at an address of its own and at Statuspage's."""
 
-import base64
 import re
-import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from standardwebhooks import Webhook
 
 from monitor.senders import dialects
 from tests.conftest import DIALECTS, ROOT, InProcess, payload
-from tests.test_core_alone import HIDDEN, extras
 
 BLOCKS = {
+    "awshealth-issue": (
+        "[2026-05-04 09:30:00] Product: AWS Health - SQS (eu-central-1)\n"
+        "Status: Messages arrive late. We look into it.\n"
+    ),
+    "awshealth-sns": (
+        "[2026-05-06 08:00:00] Product: AWS Health - RDS (eu-central-1)\n"
+        "Status: Your instance gets a new operating system.\n"
+    ),
+    "azure-incident": (
+        "[2026-04-02 13:20:36] Product: Azure - Virtual Machines (West Europe, North Europe), "
+        "Azure Batch (West Europe)\nStatus: Impact: machines start late.\n"
+    ),
+    "azure-maintenance": (
+        "[2026-04-07 10:00:00] Product: Azure - VPN Gateway (Sweden Central)\nStatus: A gateway restarts once.\n"
+    ),
     "betterstack-incident": (
         "[2026-07-01 10:20:00] Product: status.contoso.example - Queue is stuck\nStatus: We restart the workers.\n"
     ),
@@ -23,9 +33,18 @@ BLOCKS = {
     "betterstack-component": (
         "[2026-07-01 09:58:00] Product: status.contoso.example - Queue\nStatus: Major outage (was Operational)\n"
     ),
+    "cloudflare-incident": (
+        "[2026-06-11 07:40:00] Product: Cloudflare - Cache\nStatus: Purges are quick again, and we watch them.\n"
+    ),
     "incidentio-incident": ("[2026-10-10 10:10:00] Product: T0WINGTIP - Checkout fails\nStatus: Cards are refused\n"),
     "incidentio-status": (
         "[2026-10-10 11:00:00] Product: T0WINGTIP - Checkout fails\nStatus: The bank's new certificate is in place\n"
+    ),
+    "incidentio-paused": (
+        "[2026-10-11 12:00:00] Product: T0WINGTIP - Refunds are slow\nStatus: We wait for the bank\n"
+    ),
+    "incidentio-shared": (
+        "[2026-10-12 08:30:00] Product: 01K5WINGTIPPAGE - Payouts are late\nStatus: A bank's batch is stuck.\n"
     ),
     "instatus-incident": (
         "[2026-08-03 06:20:00] Product: status.tailspin.example - Exports time out\nStatus: A queue is full.\n"
@@ -34,6 +53,10 @@ BLOCKS = {
         "[2026-08-05 01:00:00] Product: status.tailspin.example - New switches\nStatus: We have begun.\n"
     ),
     "instatus-component": ("[2026-08-03 06:05:00] Product: status.tailspin.example - Exports\nStatus: Major outage\n"),
+    "statusgator-change": (
+        "[2026-07-17 02:20:45] Product: Proseware - Proseware, Files: Uploads, Sharing\n"
+        "Status: Uploads fail: One upload in ten is lost.\n"
+    ),
     "statusio-incident": (
         "[2026-09-09 11:02:03] Product: status.litware.example - Mail\nStatus: Messages wait for up to an hour.\n"
     ),
@@ -43,25 +66,40 @@ BLOCKS = {
 }
 # status, impact, scheduled_for, scheduled_until, status of the first component
 SERVED = {
+    "awshealth-issue": ("investigating", None, None, None, None),
+    "awshealth-sns": ("scheduled", "maintenance", "2026-05-20T01:00", "2026-05-20T02:00", None),
+    "azure-incident": ("investigating", "major", None, None, None),
+    "azure-maintenance": ("scheduled", "maintenance", "2026-04-14T22:00", "2026-04-15T04:00", None),
     "betterstack-incident": (None, None, None, None, None),
     "betterstack-maintenance": ("scheduled", "maintenance", "2026-07-06T02:00", "2026-07-06T03:00", None),
-    "betterstack-component": ("major_outage", None, None, None, "major_outage"),
+    "betterstack-component": ("major_outage", "critical", None, None, "major_outage"),
+    "cloudflare-incident": ("monitoring", "minor", None, None, None),
     "incidentio-incident": ("identified", "major", None, None, None),
     "incidentio-status": ("resolved", "major", None, None, None),
+    "incidentio-paused": ("identified", "major", None, None, None),
+    "incidentio-shared": ("identified", "critical", None, None, None),
     "instatus-incident": ("identified", "major", None, None, None),
     "instatus-maintenance": ("in_progress", "maintenance", "2026-08-05T01:00", "2026-08-05T02:30", None),
-    "instatus-component": ("major_outage", None, None, None, "major_outage"),
+    "instatus-component": ("major_outage", "critical", None, None, "major_outage"),
+    "statusgator-change": ("degraded_performance", "minor", None, None, "degraded_performance"),
     "statusio-incident": ("investigating", "major", None, None, "partial_outage"),
     "statusio-maintenance": ("scheduled", "maintenance", "2026-09-11T09:00", "2026-09-11T10:00", None),
 }
 # What each dialect's incident is without its id, and the field that the answer names.
 IDS = {
+    "awshealth-issue": ("detail", "eventArn"),
+    "azure-incident": ("data", "alertContext", "properties", "trackingId"),
+    "azure-maintenance": ("data", "context", "activityLog", "properties", "trackingId"),
     "betterstack-incident": ("incident", "id"),
     "betterstack-maintenance": ("maintenance", "id"),
+    "cloudflare-incident": ("data", "incident_id"),
     "incidentio-incident": ("public_incident.incident_created_v2", "id"),
     "incidentio-status": ("public_incident.incident_status_updated_v2", "incident", "id"),
+    "incidentio-paused": ("public_incident.incident_status_updated_v2", "incident", "id"),
+    "incidentio-shared": ("status_page_incident.update_shared_v1", "status_page_incident", "id"),
     "instatus-incident": ("incident", "id"),
     "instatus-maintenance": ("maintenance", "id"),
+    "statusgator-change": ("monitor", "id"),
     "statusio-incident": ("id",),
     "statusio-maintenance": ("id",),
 }
@@ -215,108 +253,6 @@ def test_a_token_of_a_page_speaks_for_that_page_in_every_dialect():
     app.post(payload("statusio-incident"), "/webhook/statusio?page=Other&token=s3cret")
 
     assert app.incidents()[0]["page"] == {"id": "Adatum", "name": "Adatum"}
-
-
-# incident.io's signature
-
-SECRET = base64.b64encode(b"a secret of 24 characters").decode()
-BODY = ROOT.joinpath("tests", "payloads", "incidentio-incident.json").read_bytes()
-
-
-def signature(body=BODY, secret=SECRET, at=None, message="msg_1"):
-    at = at or datetime.now(tz=UTC)
-    return {
-        "webhook-id": message,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message, at, body.decode()),
-    }
-
-
-@pytest.fixture(scope="module")
-def signed():
-    return InProcess({"WEBHOOK_SECRET_INCIDENTIO": f"whsec_{SECRET}"})
-
-
-@pytest.mark.parametrize("path", ["/webhook/incidentio", "/webhook/statuspage"])
-def test_what_is_signed_is_accepted(path):
-    app = InProcess({"WEBHOOK_SECRET_INCIDENTIO": SECRET})
-
-    assert app.post(BODY, path, headers=signature()).json == {"status": "accepted"}
-    assert app.printed == [BLOCKS["incidentio-incident"]]
-
-
-TIMESTAMPS = ["soon", "nan", "inf", "1e999", "-1", "9" * 400, "ÿ", ""]
-SIGNATURES = ["v1", "v1,a", "v1,ÿ", "v1,=", "v1,,", ",", " ", "v2,YQ==", "v1a," + "Y" * 5_000, "ÿ"]
-
-
-# Made when the test runs: a signature is good for five minutes.
-@pytest.mark.parametrize("path", ["/webhook/incidentio", "/webhook/statuspage"])
-@pytest.mark.parametrize(
-    "headers",
-    [
-        dict,
-        lambda: without(signature(), ["webhook-id"]),
-        lambda: without(signature(), ["webhook-timestamp"]),
-        lambda: without(signature(), ["webhook-signature"]),
-        lambda: signature(BODY + b" "),
-        lambda: signature(secret=base64.b64encode(b"another secret").decode()),
-        lambda: signature(at=datetime.now(tz=UTC) - timedelta(minutes=6)),
-        lambda: signature(at=datetime.now(tz=UTC) + timedelta(minutes=6)),
-        lambda: signature() | {"webhook-id": "msg_2"},
-        lambda: signature() | {"webhook-id": "ÿ"},
-        *(lambda value=value: signature() | {"webhook-timestamp": value} for value in TIMESTAMPS),
-        *(lambda value=value: signature() | {"webhook-signature": value} for value in SIGNATURES),
-    ],
-)
-def test_what_is_not_well_signed_is_refused_and_nothing_more(signed, path, headers):
-    signed.printed.clear()
-    answer = signed.post(BODY, path, headers=headers())
-
-    assert answer.status_code == 401, answer.text
-    assert SECRET not in answer.text
-    assert signed.printed == []
-
-
-def test_a_body_that_is_no_utf_8_is_refused_with_a_signature_too(signed):
-    assert signed.post(b'{"event_type": "\xff"}', "/webhook/incidentio", headers=signature()).status_code == 400
-
-
-def test_the_signature_asks_nothing_of_what_others_send(signed):
-    for name in ("statusio-incident", "instatus-incident", "minimal"):
-        assert signed.post(payload(name), "/webhook/statuspage").json == {"status": "accepted"}
-
-
-@pytest.mark.parametrize("secret", ["", " ", "whsec_", "not base64!", "s3cr\u00e9t-", "YWJj-_", "YWJjY"])
-def test_a_secret_that_cannot_be_one_stops_the_start_and_is_not_shown(secret):
-    refused = start({"MONITOR_WEBHOOK_SECRET_INCIDENTIO": secret})
-
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("event_monitor: MONITOR_WEBHOOK_SECRET_INCIDENTIO is ")
-    assert refused.stderr.count("\n") == 1
-    assert secret in ("", " ", "whsec_") or secret not in refused.stderr
-
-
-def test_a_secret_is_taken_with_and_without_its_prefix_and_its_padding():
-    for secret in ("whsec_YQ==", "YQ==", "whsec_YQ", "YQ"):
-        app = InProcess({"WEBHOOK_SECRET_INCIDENTIO": secret})
-
-        assert app.post(BODY, "/webhook/incidentio", headers=signature(secret="YQ==")).status_code == 200
-
-
-def test_a_secret_without_the_extra_says_how_to_install_it(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
-    refused = start({"PYTHONPATH": str(tmp_path), "MONITOR_WEBHOOK_SECRET_INCIDENTIO": SECRET})
-
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        "event_monitor: MONITOR_WEBHOOK_SECRET_INCIDENTIO needs standardwebhooks: "
-        "pip install -r requirements-extras.txt\n"
-    )
-
-
-def start(environment):
-    command = [sys.executable, "event_monitor.py", "--port", "0"]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=30)
 
 
 # One more dialect

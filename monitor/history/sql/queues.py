@@ -1,0 +1,165 @@
+"""The queues and leases of a history in SQL: messages that outlast a kill, and the right to be the one that works them.
+
+Of several processes on one SQLite file one holds a lock on a file beside it, which the kernel lets go however that
+process ends. Over PostgreSQL a lease is a row that runs out: its holder stops before another may take it, also when a
+failover leaves the holder without an answer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy import Connection
+
+from monitor.history.contract import Message
+from monitor.history.sql.read import update_in
+from monitor.history.sql.tables import leases, queue
+from monitor.history.sql.write import trim
+from monitor.updates.errors import Unavailable
+
+Found = TypeVar("Found")
+Transaction = Callable[[Connection], Found]
+
+SECONDS_OF_A_LEASE, SECONDS_TO_RENEW, SECONDS_HELD = 15, 4, 10  # held for less than the row says, by our own clock
+MESSAGES_BETWEEN_TRIMS = 100
+
+
+class Database(Protocol):
+    """What the queues ask of the history."""
+
+    def read(self, query: Transaction[Found]) -> Found:
+        """Run a query."""
+
+    def write(self, transaction: Transaction[Found]) -> Found:
+        """Run a transaction."""
+
+
+class DatabaseQueue:
+    """One queue. A message that is done is never given out again, also while the database cannot be written."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.dropped = 0
+        self._database, self._name = database, name
+        self._done: set[int] = set()
+        self._read = 0
+
+    def first(self, limit: int) -> list[Message]:
+        """Return the oldest messages, of each page and incident at most one."""
+        self._write_down()
+        self._read += 1
+        if self._read % MESSAGES_BETWEEN_TRIMS == 1:
+            self.dropped += self._database.write(lambda connection: trim(connection, self._name))
+        heads = sql.select(sql.func.min(queue.c.number)).where(queue.c.name == self._name)
+        heads = heads.group_by(queue.c.page_id, queue.c.subject)
+        columns = (queue.c.number, queue.c.document, queue.c.attempts)
+        asked = sql.select(*columns).where(queue.c.number.in_(heads)).order_by(queue.c.number).limit(limit)
+        rows = self._database.read(lambda connection: list(connection.execute(asked)))
+        return [Message(number, update_in(document), attempts) for number, document, attempts in rows]
+
+    def done(self, message: Message) -> None:
+        """Forget a message, now or once the database can be written."""
+        self._done.add(message.number)
+        with suppress(Unavailable):
+            self._write_down()
+
+    def failed(self, message: Message) -> None:
+        """Count an attempt for all messages of this incident."""
+        its = (queue.c.page_id == message.update.page_id, queue.c.subject == message.update.subject)
+        counted = sql.update(queue).where(queue.c.name == self._name, *its).values(attempts=queue.c.attempts + 1)
+        self._database.write(lambda connection: connection.execute(counted))
+
+    def waiting(self) -> int:
+        """Return how many messages wait."""
+        asked = sql.select(sql.func.count()).where(queue.c.name == self._name)
+        found: int = self._database.read(lambda connection: connection.execute(asked).scalar_one())
+        return found - len(self._done)
+
+    def _write_down(self) -> None:
+        done = list(self._done)
+        if done:
+            self._database.write(
+                lambda connection: connection.execute(sql.delete(queue).where(queue.c.number.in_(done)))
+            )
+            self._done.difference_update(done)
+
+
+def forget_queues(but: list[str]) -> Transaction[int]:
+    """Return the transaction that forgets what waits in every queue but these, and returns how many messages."""
+    others = sql.delete(queue).where(queue.c.name.not_in(but))
+    return lambda connection: connection.execute(others).rowcount
+
+
+class FileLease:
+    """A lock on a file beside SQLite's: closing a descriptor of its own file would drop SQLite's locks."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def is_held(self) -> bool:
+        """Tell whether this process has the lock, after trying to get it."""
+        if self._descriptor is not None:
+            return True
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let another process have it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class RowLease:
+    """A row that says who holds a lease until when, by PostgreSQL's clock."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database, self._name, self._holder = database, name, random.getrandbits(62)
+        self._held_until = self._renew_at = 0.0
+
+    def is_held(self) -> bool:
+        """Tell whether this process holds the lease, after renewing it now and then."""
+        asked_at = monotonic()
+        if asked_at >= self._renew_at:
+            with suppress(Unavailable):
+                is_ours = self._database.write(self._take)
+                self._held_until = asked_at + SECONDS_HELD if is_ours else 0.0
+                self._renew_at = asked_at + SECONDS_TO_RENEW if is_ours else 0.0
+        return monotonic() < self._held_until
+
+    def release(self) -> None:
+        """Let another process have it at once."""
+        self._held_until = 0.0
+        ours = (leases.c.name == self._name, leases.c.holder == self._holder)
+        with suppress(Unavailable):
+            self._database.write(lambda connection: connection.execute(sql.delete(leases).where(*ours)))
+
+    def _take(self, connection: Connection) -> bool:
+        insertion: Any = sql.dialects.postgresql.insert(leases)
+        now = sql.cast(sql.extract("epoch", sql.func.clock_timestamp()), sql.BigInteger)
+        row = insertion.values(name=self._name, holder=self._holder, until=now + SECONDS_OF_A_LEASE)
+        # A row from a clock that was ahead runs out, too.
+        is_free = sql.or_(
+            leases.c.holder == self._holder, leases.c.until < now, leases.c.until > now + 2 * SECONDS_OF_A_LEASE
+        )
+        given = row.excluded
+        row = row.on_conflict_do_update(
+            index_elements=[leases.c.name], set_={"holder": given.holder, "until": given.until}, where=is_free
+        )
+        return connection.execute(row.returning(leases.c.holder)).first() is not None

@@ -1,0 +1,126 @@
+"""The setting MONITOR_NOTIFY: a list of Apprise URLs, https://appriseit.com/services/, to the services that they name.
+
+An address holds its service's secrets, so it is never shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from apprise import Apprise, AppriseAsset
+from apprise.plugins.jira import JIRA_API_LOOKUP
+from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
+from requests import post
+
+from monitor.outputs.notify.services import INCIDENT_KEYS, Service
+from monitor.settings import from_json
+
+GOOD = '"slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"'
+MIN_IMPACTS = ("none", "minor", "major", "critical")
+ALERTS = {"NotifyJira": JIRA_API_LOOKUP, "NotifyOpsgenie": OPSGENIE_API_LOOKUP}
+SECONDS_TO_ANSWER = 30.0
+# Apprise waits 5.5 s, a long time in an outage; PagerDuty takes 120 a minute for each key:
+# https://developer.pagerduty.com/docs/events-api-v2-overview#api-limits
+SECONDS_BETWEEN_PAGES = 0.5
+ASSET = AppriseAsset(
+    app_id="event_monitor",
+    app_desc="event_monitor",
+    app_url="",
+    image_url_mask="",  # no pictures from elsewhere in a message
+    image_url_logo="",
+    async_mode=False,
+    service_timeout=0,  # with one it hands each message to a thread, whose end the program's own end would wait for
+)
+
+logging.getLogger("apprise").addHandler(logging.NullHandler())  # Python would print what it says to stderr
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+# What an entry may say beside its url.
+MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "pages": (_are_texts, "a list of texts"),
+    "components": (_are_texts, "a list of texts"),
+    "min_impact": (lambda value: value in MIN_IMPACTS, f"one of {', '.join(MIN_IMPACTS)}"),
+    "maintenance": (lambda value: isinstance(value, bool), "true or false"),
+}
+
+
+def parse(value: str) -> tuple[Service, ...]:
+    """Return the services of a list, plain or in JSON, of addresses or of objects with MEMBERS; raise ValueError."""
+    try:
+        return tuple(_services(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; write it such as {GOOD}") from None
+
+
+def _services(value: str) -> list[Service]:
+    # Addresses may hold commas themselves.
+    entries = from_json(value) if value.lstrip().startswith(("[", "{")) else re.split(r",?\s+", value.strip(", \n"))
+    if not isinstance(entries, list) or not entries:
+        raise ValueError("is not a list of Apprise URLs")
+    services: list[Service] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            services.append(_service(entry, services))
+        except ValueError as error:
+            raise ValueError(f"entry {number} {error}") from None
+    if len({service.key for service in services}) < len(services):
+        raise ValueError("names a service twice")
+    return services
+
+
+def _service(entry: object, before: Sequence[Service]) -> Service:
+    given = {"url": entry} if isinstance(entry, str) else entry
+    if not isinstance(given, dict) or not isinstance(given.get("url"), str):
+        raise ValueError('is neither an Apprise URL nor an object with a "url"')
+    if unknown := sorted(set(given) - {"url", *MEMBERS}):
+        raise ValueError(f"has the unknown member {unknown[0]!a}; there are url, {', '.join(MEMBERS)}")
+    url: str = given["url"]
+    schema = url.partition("://")[0].lower()
+    plugin: Any = Apprise.instantiate(url, asset=ASSET, suppress_exceptions=True)
+    if plugin is None:
+        shown = f"({schema[:20]!a}) " if "://" in url else ""
+        raise ValueError(f"{shown}is not a URL that Apprise takes: see appriseit.com/services")
+    for member, (is_good, good) in MEMBERS.items():
+        if member in given and not is_good(given[member]):
+            raise ValueError(f"({schema}): {member} is not {good}")
+    if "rto=" not in url:
+        plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow one would get it again
+    kind = type(plugin).__name__
+    if kind == "NotifyPagerDuty":
+        plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES
+    if kind in ALERTS:
+        _close_by_alias(plugin, ALERTS[kind][plugin.region_name])
+    same = sum(service.name.split("-")[0] == schema for service in before)
+    return Service(
+        name=f"{schema}-{same + 1}" if same else schema,
+        key=hashlib.sha256(url.encode()).hexdigest()[:32],
+        pages=frozenset(map(str.casefold, given.get("pages", ()))),
+        components=frozenset(map(str.casefold, given.get("components", ()))),
+        min_impact=given.get("min_impact", "none"),
+        maintenance=given.get("maintenance", kind not in INCIDENT_KEYS),  # nobody is paged for a plan
+        incident_key=INCIDENT_KEYS.get(kind),
+        plugin=plugin,
+        secrets=tuple(part for part in re.split(r"[/:?&=@]+", unquote(url.partition("://")[2])) if len(part) > 5),
+    )
+
+
+def _close_by_alias(plugin: Any, alerts: str) -> None:
+    """Make Apprise's Opsgenie and Jira close the alert: they ask by the id of a request, which is not the alert's."""
+    send = plugin.send
+
+    def send_or_close(body: str, **rest: Any) -> bool:
+        if plugin.action != "close":
+            return bool(send(body=body, **rest))
+        note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
+        return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
+
+    plugin.send = send_or_close

@@ -1,0 +1,28 @@
+"""stdout: the two lines of each new update, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from monitor.pipeline import Pipeline, Sample
+from monitor.server.printer import Printer
+from monitor.updates.update import two_lines
+
+log = logging.getLogger("event_monitor")
+
+SECONDS_TO_DRAIN = 1
+
+
+def init_app(pipeline: Pipeline) -> Printer:
+    """Print every new update."""
+    stdout = Printer("stdout", sys.__stdout__.fileno() if sys.__stdout__ else None, log.warning)
+    pipeline.outputs.append(lambda _, update: stdout.write(two_lines(update)))
+    pipeline.problems.append(lambda: {"stdout": stdout.problem})
+    pipeline.samples.append(lambda: [_dropped(stdout)])
+    pipeline.closing.append(lambda: stdout.drain(SECONDS_TO_DRAIN))
+    return stdout
+
+
+def _dropped(stdout: Printer) -> Sample:
+    return Sample("counter", "stdout_dropped", "Updates that stdout did not take.", {(): stdout.dropped})

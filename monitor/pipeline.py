@@ -1,0 +1,127 @@
+"""The pipeline: record an update; if it is new, hand it to every output.
+
+What the parts of the program have in common stands here: where outputs hang themselves in, what is counted, and what
+is wrong. A part finds it with `pipeline_of(app)`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import gevent
+from flask import Flask
+
+from monitor.history.contract import History
+from monitor.updates.errors import Unavailable
+from monitor.updates.incident import Incident
+from monitor.updates.text import describe_error
+from monitor.updates.update import Update
+
+log = logging.getLogger("event_monitor")
+
+OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
+MOST_COUNTED = 500  # of page, outcome and source
+
+Output = Callable[[Incident, Update], None]
+Source = Literal["push", "poll"]
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number for /metrics, or several: `name` without its prefix, `values` by the values of `labels`.
+
+    A histogram's values are by its limits, with the `sum` of what was observed.
+    """
+
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    help: str
+    values: Mapping[Labels, float]
+    labels: Labels = ()
+    sum: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Pipeline:
+    """Records updates and hands the new ones on.
+
+    `outputs` get every new update; they return at once. `wants` say into which of the history's queues an update goes.
+    `stopping` is called once the server is asked to stop, before the last answers are sent, `closing` after them, the
+    last first. `samples` give the numbers
+    of /metrics, `problems` what is wrong, by the part's name; `received` counts by page, outcome and source.
+    """
+
+    history: History
+    outputs: list[Output] = field(default_factory=list)
+    wants: list[Callable[[Update], Sequence[str]]] = field(default_factory=list)
+    stopping: list[Callable[[], None]] = field(default_factory=list)
+    closing: list[Callable[[], None]] = field(default_factory=list)
+    samples: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)
+    problems: list[Callable[[], Mapping[str, str | None]]] = field(default_factory=list)
+    received: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def record(self, update: Update, source: Source) -> bool:
+        """Record an update and, if it is new, hand it to every output; return whether it is new; raise Unavailable."""
+        incident = self.history.add(update, [queue for wants in self.wants for queue in wants(update)])
+        self.count(update.page, "duplicate" if incident is None else "accepted", source)
+        if incident is None:
+            return False
+        self.announce(incident, update)
+        return True
+
+    def count(self, page: str, outcome: str, source: Source = "push") -> None:
+        """Count what was received; pages past a bound, which strangers could name without end, together."""
+        if (page, outcome, source) not in self.received and len(self.received) >= MOST_COUNTED:
+            page = "other"
+        self.received[page, outcome, source] += 1
+
+    def announce(self, incident: Incident, update: Update) -> None:
+        """Hand a new update to every output, unless it was over before anybody asked."""
+        for output in () if update.is_past else self.outputs:
+            try:
+                output(incident, update)
+            except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
+                log.error("output failed: %s", describe_error(error))
+
+    def what_is_wrong(self) -> dict[str, str]:
+        """Return what is wrong, by the part's name; empty where all is well."""
+        found = {name: problem for problems in self.problems for name, problem in problems().items()}
+        return {name: problem for name, problem in found.items() if problem}
+
+    def stop(self) -> None:
+        """Tell every part that the server stops."""
+        for stop in self.stopping:
+            stop()
+
+    def close(self) -> None:
+        """Let every part finish, and the history last."""
+        for close in reversed(self.closing):
+            close()
+
+    def announce_recovered(self) -> None:
+        """Hand on, for ever, what the history recorded without its sender's knowing."""
+        while True:
+            try:
+                self.announce(*self.history.recovered())
+            except Unavailable:
+                gevent.sleep(1)
+
+
+def init_app(app: Flask, history: History) -> Pipeline:
+    """Give the app its pipeline."""
+    pipeline = app.extensions[__name__] = Pipeline(history)
+    pipeline.problems.append(lambda: {"history": history.problem})
+    pipeline.closing.append(history.close)
+    gevent.spawn(pipeline.announce_recovered)
+    return pipeline
+
+
+def pipeline_of(app: Flask) -> Pipeline:
+    """Return the app's pipeline."""
+    pipeline: Pipeline = app.extensions[__name__]
+    return pipeline

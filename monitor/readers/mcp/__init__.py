@@ -1,0 +1,20 @@
+"""`POST /mcp`: coding agents ask what is broken, by the Model Context Protocol.
+
+transport.py speaks HTTP, protocol.py JSON-RPC, tools.py has the answers. They are loaded at the first request.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from monitor.server.requests import load, require
+
+
+def init_app(app: Flask) -> None:
+    """Add `POST /mcp`."""
+
+    @app.post("/mcp")
+    def mcp() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        answer: Response = load(f"{__name__}.transport").answer(app)
+        return answer

@@ -1,0 +1,139 @@
+"""JSON-RPC as the Model Context Protocol has it: a message in, an HTTP status and a reply out; nothing is remembered.
+
+Two kinds of clients are served: those whose every request says its revision in `_meta`
+(https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning), and those that begin with `initialize`
+(https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle).
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+from monitor.readers.mcp.tools import Tools
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
+
+STATELESS = ("2026-07-28",)
+WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # the newest first
+META = "io.modelcontextprotocol/"
+LONGEST_ID = 200
+CACHED = {"ttlMs": 3_600_000, "cacheScope": "public"}  # the tools are the same for everybody
+ENCODED, END = "=?base64?", "?="
+
+Reply = dict[str, Any]
+
+
+class Refused(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, code: int, reason: str, status: int = 200, data: object = None) -> None:
+        super().__init__(reason)
+        self.code, self.status, self.data = code, status, data
+
+
+def respond(message: object, headers: Headers, tools: Tools) -> tuple[int, Reply | None]:
+    """Return the HTTP status and the reply to a message; None for one that wants no reply."""
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        return 400, failure(None, INVALID_REQUEST, "the message is no JSON-RPC 2.0 object")
+    method, id, params = message.get("method"), message.get("id"), message.get("params", {})  # noqa: A001  # its name
+    if not isinstance(method, str):
+        is_response = "result" in message or "error" in message
+        return (202, None) if is_response else (400, failure(None, INVALID_REQUEST, "method is missing"))
+    if "id" not in message:
+        return 202, None
+    if not (isinstance(id, str) and len(id) <= LONGEST_ID) and (type(id) is not int or abs(id) >= 2**63):
+        return 400, failure(None, INVALID_REQUEST, f"id is no whole number and no text of {LONGEST_ID} characters")
+    try:
+        if not isinstance(params, dict):
+            raise Refused(INVALID_PARAMS, "params is not an object", 400)
+        return 200, {"jsonrpc": "2.0", "id": id, "result": _result(method, params, headers, tools)}
+    except Refused as refused:
+        return refused.status, failure(id, refused.code, str(refused), refused.data)
+
+
+def failure(id: str | int | None, code: int, reason: str, data: object = None) -> Reply:  # noqa: A002  # its name
+    """Return an error reply; without an id where that could not be read."""
+    error = {"code": code, "message": reason} | ({"data": data} if data is not None else {})
+    return {"jsonrpc": "2.0"} | ({"id": id} if id is not None else {}) | {"error": error}
+
+
+def _result(method: str, params: dict[str, Any], headers: Headers, tools: Tools) -> Reply:
+    meta = params["_meta"] if isinstance(params.get("_meta"), dict) else {}
+    stated, header = meta.get(f"{META}protocolVersion"), headers.get("MCP-Protocol-Version")
+    if stated is not None and header is not None and stated != header:
+        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version is another in the header than in _meta", 400)
+    version = header if stated is None else stated
+    if version is None or version in WITH_HANDSHAKE:
+        return _with_handshake(method, params, tools)
+    if version not in STATELESS:
+        data = {"supported": [*STATELESS, *WITH_HANDSHAKE], "requested": str(version)[:LONGEST_ID]}
+        raise Refused(UNSUPPORTED_VERSION, "Unsupported protocol version", 400, data)
+    if stated is None or not isinstance(meta.get(f"{META}clientCapabilities"), dict):
+        raise Refused(INVALID_PARAMS, f"_meta lacks {META}protocolVersion or {META}clientCapabilities", 400)
+    _check_headers(method, params, headers)
+    result = _stateless(method, params, tools)
+    return result | {"resultType": "complete", "_meta": {f"{META}serverInfo": tools.identity}}
+
+
+def _with_handshake(method: str, params: dict[str, Any], tools: Tools) -> Reply:
+    match method:
+        case "initialize":
+            wanted = params.get("protocolVersion")
+            return {
+                "protocolVersion": wanted if wanted in WITH_HANDSHAKE else WITH_HANDSHAKE[0],
+                "capabilities": {"tools": {}},
+                "serverInfo": tools.identity,
+                "instructions": tools.instructions,
+            }
+        case "ping":
+            return {}
+        case "tools/list":
+            return {"tools": tools.listed}
+        case "tools/call":
+            return _call(params, tools)
+    raise Refused(METHOD_NOT_FOUND, "Method not found")
+
+
+def _stateless(method: str, params: dict[str, Any], tools: Tools) -> Reply:
+    match method:
+        case "server/discover":
+            versions = [*STATELESS, *WITH_HANDSHAKE]
+            about = {"capabilities": {"tools": {}}, "instructions": tools.instructions}
+            return {"supportedVersions": versions} | about | CACHED
+        case "tools/list":
+            return {"tools": tools.listed} | CACHED
+        case "tools/call":
+            return _call(params, tools)
+    raise Refused(METHOD_NOT_FOUND, "Method not found", 404)
+
+
+def _call(params: dict[str, Any], tools: Tools) -> Reply:
+    name, arguments = params.get("name"), params.get("arguments", {})
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise Refused(INVALID_PARAMS, "name is no text, or arguments is no object")
+    result = tools.call(name, arguments)
+    if result is None:
+        raise Refused(INVALID_PARAMS, f"Unknown tool: {name[:LONGEST_ID]}")
+    return result
+
+
+def _check_headers(method: str, params: dict[str, Any], headers: Headers) -> None:
+    """Refuse a request whose headers, by which a proxy may have let it pass, say another thing than its body."""
+    if headers.get("MCP-Protocol-Version") is None or headers.get("Mcp-Method") != method:
+        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version or Mcp-Method is missing or not that of the body", 400)
+    if method == "tools/call" and _decoded(headers.get("Mcp-Name")) != params.get("name"):
+        raise Refused(HEADER_MISMATCH, "Mcp-Name is missing or not that of the body", 400)
+
+
+def _decoded(value: str | None) -> str | None:
+    if value is None or not (value.startswith(ENCODED) and value.endswith(END)):
+        return value
+    try:
+        return b64decode(value[len(ENCODED) : -len(END)], validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None

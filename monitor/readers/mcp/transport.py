@@ -1,0 +1,66 @@
+"""Streamable HTTP without sessions: a POST holds one JSON-RPC message, and its answer is one JSON object.
+
+https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http, and for clients that begin
+with `initialize` https://modelcontextprotocol.io/specification/2025-11-25/basic/transports. The server has nothing to
+say unasked: a GET, which would open a stream, is answered 405.
+"""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, request
+
+from monitor.readers.mcp.protocol import INVALID_REQUEST, PARSE_ERROR, Reply, failure, respond
+from monitor.readers.mcp.tools import Tools
+from monitor.server.requests import read_body
+
+BATCHING = (None, "2025-03-26")  # the one revision with batches, and what a client without the header speaks
+MOST_IN_A_BATCH = 10
+
+
+def answer(app: Flask) -> Response:
+    """Answer a POST to /mcp."""
+    if (origin := request.headers.get("Origin")) is not None and not _is_own(origin, "READ_TOKEN" in app.config):
+        return _response(403, failure(None, INVALID_REQUEST, "Origin is another than this server's"))
+    body = read_body(request.environ)
+    if not request.is_json:
+        abort(415, "Content-Type is not application/json")
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return _response(400, failure(None, PARSE_ERROR, "the body is not JSON"))
+    tools = Tools(app)
+    if not isinstance(message, list):
+        return _response(*respond(message, request.headers, tools))
+    if request.headers.get("MCP-Protocol-Version") not in BATCHING or not 0 < len(message) <= MOST_IN_A_BATCH:
+        wrong = f"a batch is of revision 2025-03-26 and of 1 to {MOST_IN_A_BATCH} messages"
+        return _response(400, failure(None, INVALID_REQUEST, wrong))
+    replies = [reply for _, reply in (respond(one, request.headers, tools) for one in message) if reply is not None]
+    return _response(200, replies) if replies else _response(202, None)
+
+
+def _is_own(origin: str, is_guarded: bool) -> bool:
+    """Tell whether a request comes from a web page of this server's own.
+
+    A name that was rebound to this address is in Origin and Host alike, so without a token only names that nobody can
+    rebind will do.
+    """
+    parts = urlsplit(origin)
+    if parts.netloc.lower() != request.host.lower():
+        return False
+    host = parts.hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return is_guarded or host == "localhost" or host.endswith(".localhost")
+    return True
+
+
+def _response(status: int, reply: Reply | list[Reply] | None) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if reply is None:
+        return Response(status=status, headers=headers)
+    return Response(json.dumps(reply, ensure_ascii=False), status, headers, mimetype="application/json")

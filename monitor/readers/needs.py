@@ -1,0 +1,111 @@
+"""Needs: from what somebody needs, a page or page/component, to the pages that are meant, and to what is unknown.
+
+Unknown is a name that nobody knows, a page that was never heard or whose last poll failed, and a component that no
+incident of its page has ever named: misspelt, it would be well for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from monitor.history.contract import History, Page
+from monitor.history.query import Query
+from monitor.senders.pages import Pages
+from monitor.updates.errors import BadQuery
+from monitor.updates.text import one_line, storable
+from monitor.updates.times import LONG_AGO
+from monitor.updates.update import LONGEST_NAME
+
+MOST_NEEDS, LONGEST_NEED = 50, 500
+MOST_INCIDENTS = 50  # in which a component's nearest names are looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something of which nobody can tell how it is, and why; `nearest` are the known names most like it."""
+
+    needs: str
+    reason: str
+    nearest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The pages that go by one name, or one component of them."""
+
+    text: str
+    pages: tuple[Page, ...]
+    component: str | None = None
+
+    @property
+    def page_ids(self) -> frozenset[str]:
+        """The ids of its pages."""
+        return frozenset(page.id for page in self.pages)
+
+
+def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[Need], list[Unknown]]:
+    """Return what is meant by these needs, without any all pages, and what of it is unknown; raise BadQuery."""
+    if len(needs) > MOST_NEEDS:
+        raise BadQuery(f"needs is given more than {MOST_NEEDS} times")
+    if not all(0 < len(need) <= LONGEST_NEED for need in needs):
+        raise BadQuery(f"needs is empty or longer than {LONGEST_NEED} characters")
+    known = pages.known()
+    if not needs:
+        found = [Need(page.name or page.id, (page,)) for page in known]
+        return found, _unheard(found) if known else [Unknown("", "no page was heard yet")]
+    by_name: dict[str, list[Page]] = {}
+    for page in known:
+        for name in {page.id.casefold(), page.name.casefold()} - {""}:
+            by_name.setdefault(name, []).append(page)
+    sought = {text: _need(text, by_name) for text in map(storable, needs)}
+    found = [need for need in sought.values() if need]
+    unknown = [_of_nobody(text, pages) for text, need in sought.items() if need is None]
+    unknown += [_never_named(history, need) for need in found if not _was_named(history, need)]
+    return found, unknown + _unheard(found)
+
+
+def heard_at(page: Page) -> datetime | None:
+    """Return when a page last pushed or answered."""
+    received_at = None if page.received_at == LONG_AGO else page.received_at
+    return max(filter(None, (page.pushed_at, page.polled_at, received_at)), default=None)
+
+
+def _need(text: str, by_name: dict[str, list[Page]]) -> Need | None:
+    """Return a need by the longest known page name that it begins with: names and ids may hold slashes."""
+    parts = text.split("/")
+    for end in range(len(parts), 0, -1):
+        if named := by_name.get("/".join(parts[:end]).casefold()):
+            return Need(text, tuple(named), "/".join(parts[end:]) if end < len(parts) else None)
+    return None
+
+
+def _of_nobody(text: str, pages: Pages) -> Unknown:
+    nearest = pages.nearest(text) or pages.nearest(text.partition("/")[0])
+    if text.casefold() in (name.casefold() for name in nearest):  # MONITOR_PAGES names it
+        return Unknown(text, "was never heard")
+    return Unknown(text, "is no page that is known", tuple(nearest))
+
+
+def _unheard(needs: Sequence[Need]) -> list[Unknown]:
+    return [Unknown(need.text, reason) for need in needs for page in need.pages if (reason := _why_unknown(page))]
+
+
+def _why_unknown(page: Page) -> str | None:
+    if page.problem:
+        return f"was not heard at the last poll: {one_line(page.problem, LONGEST_NAME)}"
+    return None if heard_at(page) else "was never heard"
+
+
+def _was_named(history: History, need: Need) -> bool:
+    asked = Query(page_ids=need.page_ids, component=need.component, limit=1)
+    return need.component is None or bool(history.incidents(asked))
+
+
+def _never_named(history: History, need: Need) -> Unknown:
+    newest = history.incidents(Query(page_ids=need.page_ids, limit=MOST_INCIDENTS))
+    names = {component.name.casefold(): component.name for row in newest for component in row.incident.components}
+    nearest = get_close_matches((need.component or "").casefold(), list(names))
+    return Unknown(need.text, "is no component that its page has named so far", tuple(names[name] for name in nearest))

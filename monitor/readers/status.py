@@ -1,0 +1,126 @@
+"""`GET /status`: one verdict on what is needed, as JSON or in one line of text; 503 from the impact `fail` on.
+
+`--status` asks a running monitor for it (gate.py, which is loaded only then).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, json, request
+
+from monitor.history.contract import History, Page
+from monitor.readers.needs import Unknown, heard_at
+from monitor.readers.verdict import Verdict, verdict
+from monitor.senders.pages import Pages
+from monitor.server.requests import require
+from monitor.settings import Given, RemoteCommand, load
+from monitor.updates.errors import BadQuery
+from monitor.updates.impacts import impact_of
+from monitor.updates.incident import Incident
+from monitor.updates.text import one_line
+from monitor.updates.times import iso
+from monitor.updates.update import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_PAGE
+
+MOST_OPEN, MOST_UNKNOWN, MOST_PAGES = 50, 100, 200  # of those whose names are as long as they may be, 1 MiB
+MOST_COMPONENTS, MOST_IN_A_LINE = 10, 3
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def init_app(app: Flask, history: History, pages: Pages) -> None:
+    """Add `GET /status`."""
+
+    @app.get("/status")
+    def status() -> Response:
+        require(app.config.get("READ_TOKEN"))
+        if unknown := sorted(set(request.args) - {"needs", "fail", "token"}):
+            raise BadQuery(f"unknown parameter {unknown[0]!a}")
+        if len(fails := request.args.getlist("fail")) > 1:
+            raise BadQuery(f"parameter 'fail' is given {len(fails)} times")
+        fail = fails[0] if fails else None
+        found = verdict(history, pages, request.args.getlist("needs"), fail)
+        code = 503 if fail and found.fails else 200
+        if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
+            return Response(f"{line(found)}\n", code, HEADERS, mimetype="text/plain")
+        return Response(
+            f"{json.dumps(as_document(found), ensure_ascii=False)}\n", code, HEADERS, mimetype="application/json"
+        )
+
+
+def line(found: Verdict) -> str:
+    """Return a verdict as one line that begins with its status."""
+    opened = [_in_a_line(incident) for incident in found.open[:MOST_IN_A_LINE]]
+    unknown = [_why(unknown) for unknown in found.unknown[:MOST_IN_A_LINE]]
+    said = unknown + opened if found.status == "unknown" else opened + unknown
+    if left := len(found.open) + len(found.unknown) - len(said):
+        said.append(f"and {left} more")
+    if not said:
+        said = ["nothing is open", *(_heard(page) for page in found.pages[:MOST_IN_A_LINE])]
+        said += [f"and {left} pages more"] if (left := len(found.pages) - MOST_IN_A_LINE) > 0 else []
+    return one_line(f"{found.status}: {'; '.join(said)}", LONGEST_MESSAGE)
+
+
+def _in_a_line(incident: Incident) -> str:
+    link = f", {incident.shortlink}" if incident.shortlink else ""
+    return f"{incident.page} - {incident.name} ({impact_of(incident)} since {iso(incident.began_at)}{link})"
+
+
+def _heard(page: Page) -> str:
+    return f"{page.name or page.id} heard at {iso(heard_at(page))}"
+
+
+def _why(unknown: Unknown) -> str:
+    nearest = f" (nearest: {', '.join(unknown.nearest)})" if unknown.nearest else ""
+    return f"{unknown.needs} {unknown.reason}{nearest}"
+
+
+def as_document(found: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON has it."""
+    addresses = {page.id: page.url for page in found.pages}
+    return {
+        "status": found.status,
+        "open": [open_incident(incident, addresses.get(incident.page_id)) for incident in found.open[:MOST_OPEN]],
+        "open_left_out": max(0, len(found.open) - MOST_OPEN),
+        "unknown": [
+            {"needs": unknown.needs, "reason": unknown.reason, "nearest": list(unknown.nearest)}
+            for unknown in found.unknown[:MOST_UNKNOWN]
+        ],
+        "unknown_left_out": max(0, len(found.unknown) - MOST_UNKNOWN),
+        "pages": [
+            {"id": page.id, "name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(heard_at(page))}
+            for page in found.pages[:MOST_PAGES]
+        ],
+        "pages_left_out": max(0, len(found.pages) - MOST_PAGES),
+    }
+
+
+def open_incident(incident: Incident, address: str | None) -> dict[str, Any]:
+    """Return what is open as JSON has it, with a link to it, or to its page."""
+    return {
+        "page": {"id": incident.page_id, "name": one_line(incident.page, LONGEST_PAGE)},
+        "id": incident.id,
+        "name": one_line(incident.name, LONGEST_NAME),
+        "status": incident.status,
+        "impact": impact_of(incident),
+        "since": iso(incident.began_at),
+        "link": incident.shortlink or address,
+        "components": [one_line(component.name, LONGEST_PAGE) for component in incident.components[:MOST_COMPONENTS]],
+    }
+
+
+def ask(url: str, given: Given) -> int:
+    """Print the verdict of the monitor at an address, and return the exit code."""
+    code: int = load("monitor.readers.gate").ask(url, given)
+    return code
+
+
+COMMANDS = {
+    "--status": RemoteCommand(
+        "ask the monitor at URL (this machine's) how what is needed is; exit 0 ok, 1 trouble, 2 unknown",
+        {
+            "--needs": "with --status: a page, or page/component; may be given again; without it, all pages",
+            "--fail-on": "with --status: the impact from which on it is trouble, such as major (minor)",
+        },
+        ask,
+    )
+}

@@ -1,0 +1,70 @@
+"""The words for statuses and impacts, once: Statuspage's, what they mean, and how they rank.
+
+https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impact-calculations/
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
+MAINTENANCE_STATUSES = ("scheduled", "in_progress", "verifying", "completed")
+ENDED = frozenset({"resolved", "postmortem", "completed"})
+
+# What a component's status means to its users.
+COMPONENT_IMPACTS = {
+    "operational": "none",
+    "under_maintenance": "maintenance",
+    "degraded_performance": "minor",
+    "partial_outage": "major",
+    "major_outage": "critical",
+}
+COMPONENT_STATUSES = tuple(COMPONENT_IMPACTS)
+# The status of a page, or of a component, whose worst open incident has this impact.
+STATUS_OF_IMPACT = {impact: status for status, impact in COMPONENT_IMPACTS.items()} | {
+    "unstated": "degraded_performance",
+    "operational": "operational",
+}
+
+# Worst first: each impact, and `operational` for what has none, in words. A name is also that of its colour.
+IMPACTS = {
+    "critical": "Critical",
+    "major": "Major",
+    "minor": "Minor",
+    "unstated": "Not stated",
+    "maintenance": "Maintenance",
+    "none": "No impact",
+    "operational": "Operational",
+}
+RANK = {impact: rank for rank, impact in enumerate(IMPACTS)}  # 0 is the worst
+
+
+class Stated(Protocol):
+    """What an Update and an Incident say of themselves."""
+
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def impact(self) -> str | None: ...
+    @property
+    def scheduled_for(self) -> datetime | None: ...
+
+
+def impact_of(stated: Stated) -> str:
+    """Return one of IMPACTS: `maintenance` for what is planned, `unstated` where nobody told."""
+    if stated.status == "operational":
+        return "operational"
+    if is_maintenance(stated):
+        return "maintenance"
+    return stated.impact if stated.impact in RANK and stated.impact != "operational" else "unstated"
+
+
+def is_maintenance(stated: Stated) -> bool:
+    """Tell planned work by its impact, its status, or its being scheduled: an owner may override the impact."""
+    return stated.impact == "maintenance" or stated.scheduled_for is not None or stated.status in MAINTENANCE_STATUSES
+
+
+def in_words(status: str) -> str:
+    """Return a status as a sentence begins: `under_maintenance` -> `Under maintenance`."""
+    return status.replace("_", " ").capitalize()

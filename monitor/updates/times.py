@@ -1,0 +1,73 @@
+"""Instants: from what a provider writes to an aware datetime in UTC, and back to ISO 8601 and to microseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from dateutil import parser as dateutil_parser
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_YEAR, LAST_YEAR = 1970, 2099  # a typing error must not stand above every real update for ever
+
+_offset_from_a_name = re.compile(r"[A-Za-z]\s*[+-]\s*\d")
+_four_digit_year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+
+
+def instant(value: object) -> datetime | None:
+    """Return an instant in UTC: ISO 8601 (without an offset: UTC), or a date written out with year, month, day."""
+    # The length is bounded first: dateutil takes 27 s for a million digits.
+    return _instant(value) if isinstance(value, str) and 8 <= len(value) <= 64 else None
+
+
+@lru_cache(maxsize=1024)  # an entry's three times are mostly one
+def _instant(value: str) -> datetime | None:
+    try:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            found = _written_out(value)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, ArithmeticError):  # what dateutil lets out: ParserError, OverflowError, InvalidOperation
+        return None
+    return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
+
+
+def _written_out(value: str) -> datetime:
+    """Read `Mon, 03 Nov 2025 14:32:00 GMT` and the like; raise ValueError where dateutil would fill in today."""
+    # dateutil reads the sign of `GMT+3` as POSIX does, the other way round than people.
+    if not value.isascii() or not _four_digit_year.search(value) or _offset_from_a_name.search(value):
+        raise ValueError("no year, or an offset of doubtful sign")
+    first, second = (
+        dateutil_parser.parse(value, default=default, tzinfos=_offset)
+        for default in (datetime(2001, 1, 1), datetime(2002, 2, 2))  # noqa: DTZ001
+    )
+    if first != second:
+        raise ValueError("no full date")
+    return first
+
+
+def _offset(name: str | None, offset: int | None) -> int | None:
+    if offset is None and name is not None:
+        raise ValueError(f"unknown time zone {name}")
+    return offset
+
+
+@lru_cache(maxsize=1024)
+def iso(at: datetime | None) -> str | None:
+    """Return an instant as Statuspage writes it: `2025-11-03T14:32:00.000Z`."""
+    if at is None:
+        return None
+    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.isoformat(timespec=precision)[:-6] + "Z"
+
+
+def microseconds(at: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
+    return round(at.timestamp() * 1_000_000)
+
+
+def from_microseconds(since_1970: int) -> datetime:
+    """Return the instant that `microseconds` turned into a number."""
+    return LONG_AGO + timedelta(microseconds=since_1970)
