@@ -73,8 +73,10 @@ def fold(incident: Incident | None, update: Update) -> Incident:
     if None in [entry.updated_at for entry in entries]:
         entries = tuple(_dated(entry, update.updated_at) for entry in entries)
     if incident is not None:
-        story, is_cut = _story(incident.incident_updates + entries)
-        new = incident if new.updated_at < incident.updated_at else new
+        is_late = new.updated_at < incident.updated_at
+        # Of entries in the same second the one that came later is the newer.
+        story, is_cut = _story(incident.incident_updates + entries if is_late else entries + incident.incident_updates)
+        new = incident if is_late else new
         is_cut = is_cut or incident.is_cut or update.is_cut
         new = replace(new, created_at=incident.created_at, incident_updates=story, is_cut=is_cut)
         if incident.is_component_update:
