@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 Outcome = TypeVar("Outcome")
 
+OPEN_LOCK = 0x6576656E746D6F6F  # "eventmon", and one
 SECONDS_FOR_A_STATEMENT = 10  # and for a connection and a lock; a sender waits for 30
 
 
@@ -88,9 +89,9 @@ class DatabaseConnection:
         return status and (status.st_dev, status.st_ino)
 
     def is_alone(self) -> bool:
-        """Tell whether no other process has the file open, as far as they ask this, too; over PostgreSQL some may."""
+        """Tell whether no other process has the database open, as far as they ask this, too."""
         if self.path is None:
-            return False
+            return self.run(_is_alone)
         self._alone = self._alone or os.open(f"{self.path}-open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,6 +118,16 @@ class DatabaseConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._aside(lambda: _close(connection))
+
+
+def _is_alone(connection: Connection) -> bool:
+    """Ask for a lock of this session, alone, and keep it with the others: the server lets it go with the connection."""
+    ask = f"pg_try_advisory_lock({OPEN_LOCK})"
+    is_alone: bool = connection.exec_driver_sql(f"SELECT {ask}").scalar_one()
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
+    if is_alone:
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({OPEN_LOCK})")
+    return is_alone
 
 
 def _close(connection: Connection) -> None:

@@ -185,8 +185,8 @@ class DatabaseHistory:
         was_open = self._writing.run(lambda connection: set_open(connection, True))
         if self._in_doubt is not None:
             self._tell_again(self._in_doubt)
-        elif not self._is_open and was_open and self._writing.is_alone():
-            # Over PostgreSQL others may go on; the end of one of them is not known here.
+        is_alone = self._writing.is_alone()  # else another goes on, and what was open is its
+        if self._in_doubt is None and not self._is_open and was_open and is_alone:
             told = self._tell_again(None)
             log.warning("database: the last end was unclean; %d updates of its last commit are told again", told)
         self._in_doubt, self._is_open = None, True
