@@ -5,6 +5,7 @@ https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impa
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Protocol
 
@@ -40,9 +41,15 @@ IMPACTS = {
 RANK = {impact: rank for rank, impact in enumerate(IMPACTS)}  # 0 is the worst
 
 
+# https://github.com/ulid/spec: such are the ids of incident.io, and of no other sender that is read here.
+_ulid = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
 class Stated(Protocol):
     """What an Update and an Incident say of themselves."""
 
+    @property
+    def id(self) -> str: ...
     @property
     def status(self) -> str | None: ...
     @property
@@ -57,12 +64,19 @@ def impact_of(stated: Stated) -> str:
         return "operational"
     if is_maintenance(stated):
         return "maintenance"
+    if stated.impact == "none" and is_of_incident_io(stated.id):
+        return "unstated"  # its pages say so of outages, too
     return stated.impact if stated.impact in RANK and stated.impact != "operational" else "unstated"
 
 
 def is_maintenance(stated: Stated) -> bool:
     """Tell planned work by its impact, its status, or its being scheduled: an owner may override the impact."""
     return stated.impact == "maintenance" or stated.scheduled_for is not None or stated.status in MAINTENANCE_STATUSES
+
+
+def is_of_incident_io(id: str) -> bool:  # noqa: A002
+    """Tell an id that incident.io made, of a page or of an incident."""
+    return _ulid.fullmatch(id) is not None
 
 
 def in_words(status: str) -> str:
