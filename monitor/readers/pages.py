@@ -30,7 +30,8 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
 def _listed(history: History, pages: Pages) -> bytes:
     states = states_of(history.periods(datetime.now(UTC)))
-    rows = [_row(page, state_of(page, states)) for page in pages.known()]
+    read_by = pages.read_by
+    rows = [_row(page, state_of(page, states), read_by.get(page.url or "")) for page in pages.known()]
     return f"{json.dumps({'pages': rows})}\n".encode()
 
 
@@ -49,7 +50,7 @@ def state_of(page: Page, states: dict[str, str]) -> str:
     return states.get(page.id) or (UNKNOWN if page.problem else OPERATIONAL)
 
 
-def _row(page: Page, state: str) -> dict[str, Any]:
+def _row(page: Page, state: str, read_by: str | None) -> dict[str, Any]:
     return {
         "id": page.id,
         "name": page.name,
@@ -63,6 +64,7 @@ def _row(page: Page, state: str) -> dict[str, Any]:
         "unsubscribe": page.unsubscribe,
         "url": page.url,
         "polled_at": iso(page.polled_at),
+        "read_by": read_by,
         "problem": page.problem,
     }
 

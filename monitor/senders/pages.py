@@ -39,6 +39,8 @@ class KnownPage:
     url: str
     name: str | None = None
     id: str | None = None
+    platform: str | None = None
+    feed: str | None = None
 
     @property
     def host(self) -> str:
@@ -60,6 +62,7 @@ class Pages:
         self._is_loaded = False
         self._unheard: dict[str, Page] = {}  # by address: polled, and the page's id is not known yet
         self.names_given = 0
+        self.read_by: dict[str, str] = {}  # by address: how this process polls a page
 
     def name_for(self, update: Update) -> Update:
         """Return the update under the name that its page goes by."""
