@@ -16,14 +16,15 @@ class Server(ThreadingHTTPServer):
 
 
 class StatusPage:
-    """Answers with `incidents`, newest first, and an ETag, and what asks for those that are open with `unresolved`.
+    """Answers with `incidents`, newest first, with an ETag, and with `unresolved`, `maintenances`, `summary` if given.
 
-    `answers` holds (status, headers, body) to be given instead, one a request; a body may be a function that writes.
+    `files` are other paths with their content type and body. `answers` holds (status, headers, body) to be given
+    instead of the incidents, one a request; a body may be a function that writes.
     """
 
     def __init__(self, page=None, host="127.0.0.1"):
         self.page = page or {"id": "p1", "name": "Fabrikam", "url": "https://status.example.com"}
-        self.incidents, self.unresolved = [], None
+        self.incidents, self.unresolved, self.maintenances, self.summary, self.files = [], None, None, None, {}
         self.answers, self.asked, self.sent = [], [], 0
         status_page = self
 
@@ -55,17 +56,30 @@ class StatusPage:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, path, headers):
-        if self.answers:
+        if self.answers and path.endswith("/incidents.json"):
             return self.answers.pop(0)
-        incidents = self.unresolved if path.endswith("/unresolved.json") else self.incidents
-        if incidents is None:
+        content_type, body = self.files.get(path) or ("application/json; charset=utf-8", self.api(path))
+        if body is None:
             return 404, {}, b""
-        body = json.dumps({"page": self.page, "incidents": incidents}).encode()
         etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
         if headers.get("If-None-Match") == etag:
             return 304, {"ETag": etag}, b""
-        answer = {"Content-Type": "application/json; charset=utf-8", "ETag": etag, "Content-Encoding": "gzip"}
+        answer = {"Content-Type": content_type, "ETag": etag, "Content-Encoding": "gzip"}
         return 200, answer | {"gzip": True}, body
+
+    def api(self, path):
+        lists = {
+            "/api/v2/incidents.json": self.incidents is not None and {"incidents": self.incidents},
+            "/api/v2/incidents/unresolved.json": self.unresolved is not None and {"incidents": self.unresolved},
+            "/api/v2/scheduled-maintenances.json": self.maintenances is not None
+            and {"scheduled_maintenances": self.maintenances},
+            "/api/v2/summary.json": self.summary,
+        }
+        return json.dumps({"page": self.page, **lists[path]}).encode() if lists.get(path) else None
+
+    @property
+    def polls(self):
+        return [asked for asked in self.asked if asked[0] == "/api/v2/incidents.json"]
 
     def stop(self):
         self.server.shutdown()

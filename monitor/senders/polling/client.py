@@ -1,10 +1,13 @@
-"""HTTP to one status page: a JSON object within bounds of time and size, or NoAnswer with the reason in one line.
+"""HTTP to one status page: bytes or a JSON object within bounds of time and size, or NoAnswer with the reason.
 
-One connection is kept, no cookie is, and no redirect is followed: it could lead anywhere.
+Of an address that answered before only what differs is asked for. One connection is kept, no cookie is, and no redirect
+is followed: it could lead anywhere.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from hashlib import sha256
 from http.cookiejar import DefaultCookiePolicy
 
 import gevent
@@ -20,7 +23,6 @@ LARGEST_ANSWER = 8 * 1024 * 1024  # bytes, as inflated
 MOST_VALUES = 250_000  # while they are decoded nobody else is answered
 LONGEST_RETRY_AFTER, UNREADABLE_RETRY_AFTER = 3600.0, 300.0  # seconds
 VALIDATORS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}  # RFC 9110, section 13.1
-Conditions = dict[str, str]
 
 
 class NoAnswer(Exception):
@@ -31,54 +33,91 @@ class NoAnswer(Exception):
         self.retry_after = retry_after
 
 
+class NotThere(NoAnswer):
+    """The page has nothing at this address."""
+
+
+class Challenged(NoAnswer):
+    """A CDN before the page takes us for a robot."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What an address said: what asks for what differs, and a digest of it, as some servers know no conditions."""
+
+    conditions: dict[str, str] = field(default_factory=dict)
+    digest: bytes = b""
+
+
 class StatusPageClient:
     """Asks one page."""
 
-    def __init__(self, url: str, version: str) -> None:
-        self._url = url
+    def __init__(self, version: str) -> None:
         self._session = requests.Session()
-        self._session.headers.update({"User-Agent": f"event_monitor/{version}", "Accept": "application/json"})
+        self._session.headers.update({"User-Agent": f"event_monitor/{version}"})
         self._session.cookies.set_policy(DefaultCookiePolicy(netscape=False))  # then none is even parsed
+        self._recorded: dict[str, _Answered] = {}
+        self._answered: dict[str, _Answered] = {}
 
-    def get(self, path: str, conditions: Conditions) -> tuple[JSONObject | None, Conditions]:
-        """Return a JSON object, None if these conditions hold, and the next ones; raise NoAnswer, NotAnUpdate."""
+    def begin(self) -> None:
+        """Forget what was answered and could not be recorded: it is asked for again."""
+        self._answered = {}
+
+    def keep(self) -> None:
+        """Ask from now on only for what differs from the answers since `begin`: they are recorded."""
+        self._recorded |= self._answered
+
+    def json(self, address: str) -> JSONObject | None:
+        """Return the JSON object at an address, None where nothing changed; raise NoAnswer, NotAnUpdate."""
+        body = self.get(address, "application/json", LARGEST_ANSWER)
+        if body is not None and sum(map(body.count, b",[{")) > MOST_VALUES:
+            raise NoAnswer(f"answers more than {MOST_VALUES} values")
+        return None if body is None else decode(body)
+
+    def get(self, address: str, accept: str, largest: int) -> bytes | None:
+        """Return what an address says, None where nothing changed; raise NoAnswer."""
+        before = self._recorded.get(address, _Answered())
         try:
-            with gevent.Timeout(SECONDS_IN_ALL), self._ask(self._url + path, conditions) as response:
-                if conditions and response.status_code == requests.codes.not_modified:
+            with gevent.Timeout(SECONDS_IN_ALL), self._ask(address, before.conditions | {"Accept": accept}) as response:
+                if before.conditions and response.status_code == requests.codes.not_modified:
                     response.raw.drain_conn()  # or the connection is closed
-                    return None, conditions
-                body = _body(response)
+                    return None
+                body = _body(response, largest)
         except (gevent.Timeout, requests.Timeout):
             self._session.close()
             raise NoAnswer(f"no whole answer within {SECONDS_IN_ALL} s") from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise NoAnswer(f"cannot be asked: {_innermost(error)}") from None
-        given = response.headers
-        return decode(body), {name: given[value] for name, value in VALIDATORS.items() if value in given}
+        conditions = {ask: response.headers[name] for ask, name in VALIDATORS.items() if name in response.headers}
+        digest = sha256(body).digest()
+        self._answered[address] = _Answered(conditions, digest)
+        return None if digest == before.digest else body
 
-    def _ask(self, address: str, headers: Conditions) -> requests.Response:
+    def _ask(self, address: str, headers: dict[str, str]) -> requests.Response:
         return self._session.get(address, headers=headers, timeout=SECONDS_IN_ALL, allow_redirects=False, stream=True)
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: requests.Response, largest: int) -> bytes:
+    status, is_html = response.status_code, "html" in response.headers.get("Content-Type", "")
     if response.is_redirect:
-        raise NoAnswer(f"moved to {response.headers['Location'][:200]!a}: name that page in MONITOR_PAGES")
-    if response.status_code != requests.codes.ok:
-        raise NoAnswer(f"answers {response.status_code}", _seconds(response.headers.get("Retry-After", "0")))
+        raise NotThere(f"moved to {response.headers['Location'][:200]!a}: name that page in MONITOR_PAGES")
+    if status in (403, 405) and is_html:
+        raise Challenged(f"answers {status} with a page for people: a CDN takes us for a robot", _retry_after(response))
+    if status != requests.codes.ok:
+        kind = NotThere if status in (404, 410) else NoAnswer
+        raise kind(f"answers {status}", _retry_after(response))
     body = bytearray()
     for piece in response.iter_content(16_384):  # a bomb becomes 16 MB
         body += piece
-        if len(body) > LARGEST_ANSWER:
-            raise NoAnswer(f"answers more than {LARGEST_ANSWER} bytes")
-    if sum(map(body.count, b",[{")) > MOST_VALUES:
-        raise NoAnswer(f"answers more than {MOST_VALUES} values")
+        if len(body) > largest:
+            raise NoAnswer(f"answers more than {largest} bytes")
     return bytes(body)
 
 
-def _seconds(retry_after: str) -> float:
+def _retry_after(response: requests.Response) -> float:
     """Return the seconds of a Retry-After, given as seconds or as a date (RFC 9110, section 10.2.3)."""
     try:
-        return min(Retry().parse_retry_after(retry_after), LONGEST_RETRY_AFTER)
+        return min(Retry().parse_retry_after(response.headers.get("Retry-After", "0")), LONGEST_RETRY_AFTER)
     except (InvalidHeader, ValueError, OverflowError):
         return UNREADABLE_RETRY_AFTER
 

@@ -13,7 +13,7 @@ from html import escape
 
 from monitor.history.contract import Page
 from monitor.updates.document import summary, update_of
-from monitor.updates.impacts import ENDED
+from monitor.updates.impacts import ENDED, is_maintenance
 from monitor.updates.incident import Incident, identity_of
 from monitor.updates.update import IncidentUpdate, State, Update, headline, said_at
 
@@ -59,8 +59,8 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
 def end_of(incident: Incident) -> Update:
     """Return the end of an incident that its page deleted, or resolved where nobody saw it."""
     now, message = datetime.now(UTC), "The page no longer lists this incident as open."
-    last = update_of(summary(incident))
-    return replace(last, status="resolved", message=message, updated_at=now, resolved_at=now, is_polled=True)
+    last, status = update_of(summary(incident)), "completed" if is_maintenance(incident) else "resolved"
+    return replace(last, status=status, message=message, updated_at=now, resolved_at=now, is_polled=True)
 
 
 def _says(state: State) -> object:

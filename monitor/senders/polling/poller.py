@@ -1,14 +1,16 @@
 """Poll each page now and then, and record what is news as a push is, so that nothing is told twice.
 
-Of several processes on one history, one polls. A page that does not answer is polled less and less often.
+A page with something open is polled every minute. Of several processes on one history, one polls. A page that does not
+answer is polled less and less often.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import gevent
@@ -19,17 +21,22 @@ from monitor.history.query import Query
 from monitor.pipeline import Pipeline
 from monitor.senders.pages import KnownPage, Pages
 from monitor.senders.payload import JSONObject
-from monitor.senders.polling.client import Conditions, NoAnswer, StatusPageClient
+from monitor.senders.polling.client import NoAnswer, NotThere, StatusPageClient
+from monitor.senders.polling.components import changes
+from monitor.senders.polling.feed import Feed, FeedParser, ParseFeed, feed_of
 from monitor.senders.polling.news import Baseline, end_of, news
-from monitor.senders.polling.statuspage_api import Answer, newest, unresolved, update_of
+from monitor.senders.polling.source import Answer, Source, update_of
+from monitor.senders.polling.statuspage_api import StatuspageApi
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.impacts import is_maintenance
 from monitor.updates.incident import Incident
 from monitor.updates.text import describe_error
+from monitor.updates.update import Update
 
 log = logging.getLogger("event_monitor")
 
 MOST_AT_ONCE = 20  # pages that are polled at the same time
+SECONDS_WHILE_OPEN = 60.0
 SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 30.0, 60.0, 3600.0
 SECONDS_OF_LEASE = 5.0  # one that is not asked for runs out
 TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
@@ -37,21 +44,23 @@ TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
 
 @dataclass(slots=True, eq=False)
 class PolledPage:
-    """A page that is polled; `id` is empty until it has answered, `conditions` ask only for what it did not say yet."""
+    """A page that is polled; `id` is empty until it has answered, `told` counts what no push had brought."""
 
     known: KnownPage
     client: StatusPageClient
+    source: Source | None = None
     id: str = ""
+    told: int = 0
     problem: str | None = "not polled yet"
     failures: int = 0
-    conditions: Conditions = field(default_factory=dict)
 
 
 class Poller:
     """Polls each page every `seconds`, with jitter; of all pages a few at a time."""
 
     def __init__(self, known: list[KnownPage], seconds: float, pipeline: Pipeline, pages: Pages, version: str) -> None:
-        self.polled = [PolledPage(page, StatusPageClient(page.url, version)) for page in known]
+        self.polled = [PolledPage(page, StatusPageClient(version)) for page in known]
+        self._parse = FeedParser()
         self._seconds, self._pipeline, self._history, self._pages = seconds, pipeline, pipeline.history, pages
         for page in self.polled:
             pages.polled(page.known, None, page.problem)
@@ -82,17 +91,20 @@ class Poller:
         try:
             if not self._lease.is_held():
                 return SECONDS_WITHOUT_LEASE
-            self._take(page)
+            page.told = 0
+            seconds = self._take(page)
         except (NoAnswer, NotAnUpdate) as reason:
             return self._fail(page, str(reason), getattr(reason, "retry_after", 0.0))
         except Unavailable:  # the history says so, once
             return min(SECONDS_WITHOUT_HISTORY, self._seconds)
         except Exception as error:  # noqa: BLE001  # what nobody foresaw: later the page says something else
             return self._fail(page, f"was not understood: {describe_error(error)}")
+        if page.told:
+            log.warning("polling: %s said %d that no push had brought", page.known.url, page.told)
         if page.failures:
             log.warning("polling: %s answers again", page.known.url)
         page.problem, page.failures = None, 0
-        return self._seconds
+        return seconds
 
     def _fail(self, page: PolledPage, problem: str, retry_after: float = 0.0) -> float:
         if page.problem != problem:
@@ -103,14 +115,30 @@ class Poller:
         pause = min(self._seconds * 2.0 ** min(page.failures - 1, 20), max(LONGEST_PAUSE, self._seconds))
         return max(pause, retry_after / 0.9)  # which the jitter shall not shorten
 
-    def _take(self, page: PolledPage) -> None:
+    def _take(self, page: PolledPage) -> float:
         known = self._known()
-        if answer := newest(page.client, page.conditions):
-            page.id = self._pages.trust(page.known, answer.id, answer.name)
-            baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
-            self._record(page, answer.incidents, baseline)
-            page.conditions = {} if self._end_unlisted(page, answer, baseline) else answer.conditions
+        answer = self._ask(page)
+        page.id = self._pages.trust(page.known, answer.id, answer.name)
+        baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
+        self._record(page, answer.incidents, baseline)
+        query = Query(page_ids=frozenset((page.id,)), status="open", limit=200)
+        open_here = [row.incident for row in self._history.incidents(query)]
+        self._end_unlisted(page, answer, open_here, baseline)
+        name = self._pages.name_of(page.id) or page.id
+        told = changes(answer.components, open_here, (page.id, name), baseline)
+        self._tell(page, told, baseline)
+        page.client.keep()
         self._pages.polled(page.known, page.id, None)
+        is_open = told or not all(incident.is_upcoming for incident in open_here)
+        return min(SECONDS_WHILE_OPEN, self._seconds) if is_open else self._seconds
+
+    def _ask(self, page: PolledPage) -> Answer:
+        if page.source is not None:
+            return page.source.ask()
+        page.source, answer = choose(page.known, page.client, self._parse)
+        log.info("polling: %s is read by %s", page.known.url, page.source.how)
+        self._pages.read_by[page.known.url] = page.source.how
+        return answer
 
     def _known(self) -> dict[str, Page]:
         """Return the history's pages by id, of which a polled page has that of its address; raise Unavailable."""
@@ -121,8 +149,8 @@ class Poller:
             page.id = page.id or ids.get(page.known.url, "")
         return known
 
-    def _record(self, page: PolledPage, incidents: list[JSONObject], baseline: Baseline) -> None:
-        told, name = 0, self._pages.name_of(page.id) or page.id
+    def _record(self, page: PolledPage, incidents: Sequence[JSONObject], baseline: Baseline) -> None:
+        name = self._pages.name_of(page.id) or page.id
         for incident in incidents:
             gevent.sleep(0)  # 50 incidents take tens of milliseconds: webhooks are answered in between
             try:
@@ -130,34 +158,48 @@ class Poller:
             except NotAnUpdate as reason:
                 log.warning("polling: %s: an incident is left out: %s", page.known.url, reason)
                 continue
-            for update in news(state, self._history.incident(state.page_id, state.id), baseline):
-                if update.is_past:
-                    self._history.add(update)
-                else:
-                    told += self._pipeline.record(update, "poll")
-        if told and baseline.is_pushed:
-            log.warning("polling: %s said %d that no push had brought", page.known.url, told)
+            known = self._history.incident(state.page_id, state.id)
+            if known and "components" not in incident:  # what names them may be away, and filters go by them
+                state = replace(state, components=known.components)
+            self._tell(page, news(state, known, baseline), baseline)
 
-    def _end_unlisted(self, page: PolledPage, answer: Answer, baseline: Baseline) -> bool:
-        """End what is open here and not there: its page deleted it, or resolved it behind 50 newer ones.
+    def _tell(self, page: PolledPage, updates: Iterable[Update], baseline: Baseline) -> None:
+        for update in updates:
+            if update.is_past:
+                self._history.add(update)
+            else:
+                page.told += self._pipeline.record(update, "poll") and baseline.is_pushed
 
-        Return whether there is such: then the page's next answer counts, though it be the same.
-        """
-        query = Query(page_ids=frozenset((page.id,)), status="open", limit=200)
-        unlisted = [row.incident for row in self._history.incidents(query) if _is_unlisted(row.incident, answer)]
-        open_there, now = unresolved(page.client) if unlisted else None, datetime.now(UTC)
-        if open_there:
-            self._record(page, open_there.incidents, baseline)
+    def _end_unlisted(
+        self, page: PolledPage, answer: Answer, open_here: Sequence[Incident], baseline: Baseline
+    ) -> None:
+        """End what is open here and not there: its page deleted it, or resolved it behind 50 newer ones."""
+        unlisted = [one for one in open_here if not (one.is_component_update or one.id in answer.ids)]
+        if not unlisted or page.source is None:
+            return
+        more, now = page.source.more(unlisted), datetime.now(UTC)
+        self._record(page, more.incidents, baseline)
         for incident in unlisted:
+            is_planned = is_maintenance(incident)
+            is_whole = ("scheduled_maintenances" if is_planned else "incidents") in more.whole
             # Where nothing lists what is open, what is newer than the oldest in the answer was deleted.
-            is_newer = incident.created_at > (answer.oldest or now)
-            is_gone = incident.id not in open_there.ids if open_there else is_newer
+            is_newer = not is_planned and incident.created_at >= (more.oldest or now)
+            is_gone = incident.id not in more.ids and (is_whole or is_newer)
             if is_gone and now - incident.updated_at > TIME_TO_BE_LISTED:
                 log.warning("polling: %s no longer lists %a, which was open", page.known.url, incident.id)
                 self._pipeline.record(end_of(incident), "poll")
-        return bool(unlisted)
 
 
-def _is_unlisted(incident: Incident, answer: Answer) -> bool:
-    """Tell an incident that an answer lacks; components and maintenances stand in lists of their own."""
-    return not (incident.is_component_update or is_maintenance(incident) or incident.id in answer.ids)
+def choose(known: KnownPage, client: StatusPageClient, parse: ParseFeed) -> tuple[Source, Answer]:
+    """Return how a page is asked from now on, with its first answer: by its API, else by its feed; raise NoAnswer."""
+    address = known.feed if known.platform not in (None, "statuspage", "incidentio") else None
+    if address is None:
+        api = StatuspageApi(known, client, parse)
+        try:
+            return api, api.ask()
+        except (NotThere, NotAnUpdate) as reason:
+            address = known.feed or feed_of(known, client)
+            if address is None:
+                raise NoAnswer(f"{reason}; its HTML names no feed, either") from None
+    feed = Feed(known, client, parse, address)
+    return feed, feed.ask()

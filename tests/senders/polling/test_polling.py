@@ -18,76 +18,8 @@ from monitor.pipeline import pipeline_of
 from monitor.senders.polling import client, poller
 from monitor.updates.errors import Unavailable
 from tests.conftest import InProcess, environment, incident, payload, until
+from tests.senders.polling.played import INCIDENTIO, STATUSPAGE, Polling, ago, entry, pushed, told
 from tests.status_page import StatusPage, trickle
-
-STATUSPAGE, INCIDENTIO = payload("statuspage-api-incidents"), payload("incidentio-api-incidents")
-
-
-@pytest.fixture
-def status_page():
-    served = StatusPage(STATUSPAGE["page"])
-    yield served
-    served.stop()
-
-
-@pytest.fixture
-def other_page():
-    served = StatusPage()
-    yield served
-    served.stop()
-
-
-def entry(number, status="investigating", **fields):
-    at = f"2026-06-01T08:{number:02}:00.000Z"
-    times = {"created_at": at, "updated_at": at, "display_at": at}
-    return {"id": f"u{number}", "status": status, "body": f"step {number}"} | times | fields
-
-
-def told(incident_id, *entries, **fields):
-    """An incident as a page's API has it, with these entries, given oldest first."""
-    newest = entries[-1]
-    made = {"id": incident_id, "name": "Sign-in errors", "status": newest["status"], "impact": "minor"}
-    made |= {"created_at": entries[0]["created_at"], "updated_at": newest["created_at"][:-4] + "030Z"}
-    return made | {"page_id": "p4g3", "components": [], "incident_updates": list(entries[::-1])} | fields
-
-
-def ago(minutes, status="investigating", **fields):
-    """An entry that was made so many minutes before now."""
-    at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
-    times = {"created_at": at, "updated_at": at, "display_at": at}
-    return {"id": f"u{minutes}", "status": status, "body": f"{minutes} minutes ago"} | times | fields
-
-
-def pushed(found):
-    """The push of an incident as it stands in a page's API; a real one has no name in its page."""
-    return {"page": {"id": "p4g3"}, "incident": copy.deepcopy(found)}
-
-
-class Polling(InProcess):
-    """An app whose pages are polled when a test says so; a `history` outlasts it, as a database does."""
-
-    def __init__(self, *pages, history=None, **settings):
-        with pytest.MonkeyPatch.context() as patched:
-            if history:
-                patched.setattr("monitor.history.open", lambda _: history)
-            super().__init__({"PAGES": json.dumps(pages)} | settings)
-        self.poller = self.application.extensions["monitor.senders.polling"]
-        self.stop()
-
-    def stop(self):
-        for stop in pipeline_of(self.application).stopping:
-            stop()
-
-    def poll(self, number=0):
-        """Poll one of the pages once, and return in how many seconds it is to be polled again."""
-        return self.poller.poll(self.poller.polled[number])
-
-    def messages(self):
-        return [printed.partition("Status: ")[2].strip() for printed in self.printed]
-
-    def page(self, name="Fabrikam"):
-        (found,) = [page for page in self.get("/pages").json["pages"] if page["name"] == name]
-        return found
 
 
 class FailingHistory(MemoryHistory):
@@ -150,6 +82,7 @@ def test_the_api_of_incident_io_is_read_too(status_page):
         "unsubscribe": None,
         "url": status_page.url,
         "polled_at": None,
+        "read_by": "incident.io's API",
         "problem": None,
     }
 
@@ -257,8 +190,9 @@ def test_a_page_that_says_nothing_new_sends_nothing(status_page):
     app.poll()
     app.poll()
 
-    assert (status_page.sent, len(status_page.asked)) == (sent, 3)
-    assert len({address for _, _, address in status_page.asked}) == 1  # one connection
+    assert (status_page.sent, len(status_page.polls)) == (sent, 3)
+    assert len(status_page.asked) == 3 + 2  # what is not there is not asked for again
+    assert len({address for _, _, address in status_page.polls[1:]}) == 1  # one connection
     assert status_page.asked[0][1]["User-Agent"].startswith("event_monitor/")
 
 
@@ -416,7 +350,7 @@ def test_what_is_dated_in_the_future_is_told_at_once(status_page):
     app.post(pushed(told("i1", entry(1))))
     status_page.incidents = [told("i2", entry(2), updated_at=(datetime.now(UTC) + timedelta(hours=3)).isoformat())]
 
-    assert app.poll() == 300
+    assert app.poll() == 60
     assert app.messages() == ["step 1", "step 2"]
 
 
@@ -580,13 +514,13 @@ def test_a_process_that_does_not_hold_the_lease_polls_nothing_until_it_does(stat
     app = Polling(status_page.url, history=history)
 
     gevent.sleep(0.3)
-    polls_before = len(status_page.asked)
+    polls_before = len(status_page.polls)
     lease.held, lease.asked = True, 0
     gevent.sleep(0.3)
     monkeypatch.undo()
     app.stop()
 
-    assert (polls_before, len(status_page.asked)) == (0, 1)
+    assert (polls_before, len(status_page.polls)) == (0, 1)
     assert lease.asked > 3  # also while nothing is polled, or it runs out
 
 
@@ -598,9 +532,9 @@ def test_of_two_processes_on_one_database_one_polls_and_the_other_takes_over(sta
 
     second = start(environment=settings, preamble=preamble)
     time.sleep(2)
-    asked_by_one = len(status_page.asked)
+    asked_by_one = len(status_page.polls)
     first.stop()
-    until(lambda: len(status_page.asked) > asked_by_one, 10)
+    until(lambda: len(status_page.polls) > asked_by_one, 10)
 
     assert asked_by_one == 1
     assert second.get("/pages").json()["pages"][0]["problem"] is None
@@ -694,7 +628,7 @@ def test_polling_keeps_no_cookies(status_page):
     app.poll()
     app.poll()
 
-    assert [headers.get("Cookie") for _, headers, _ in status_page.asked] == [None, None]
+    assert [headers.get("Cookie") for _, headers, _ in status_page.polls] == [None, None]
 
 
 # What a page no longer lists

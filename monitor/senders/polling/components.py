@@ -1,0 +1,50 @@
+"""What is news in the components of a page: a status that neither a push, nor polling, nor an open incident told.
+
+A component is known by what is open here; a polled status equal to the last known is no news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from monitor.senders import statuspage
+from monitor.senders.payload import JSONObject, text
+from monitor.senders.polling.news import Baseline
+from monitor.senders.translate import component_update
+from monitor.updates.impacts import COMPONENT_IMPACTS
+from monitor.updates.incident import Incident
+from monitor.updates.times import instant
+from monitor.updates.update import LONGEST_NAME, MOST_COMPONENTS, Update
+
+TIME_TO_BE_PUSHED = timedelta(minutes=2)  # a push has an id of its own, and would be told beside this
+
+
+def changes(
+    components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str], baseline: Baseline
+) -> list[Update]:
+    """Return the changes to tell of components as a page (its id and name) lists them."""
+    open_here = [incident for incident in open_here if not incident.is_upcoming]
+    known = {incident.subject: incident for incident in open_here if incident.is_component_update}
+    told = {name for one in open_here if not one.is_component_update for c in one.components for name in (c.id, c.name)}
+    now, found = datetime.now(UTC), list[JSONObject]()
+    for component in components:
+        status, name = text(component.get("status")), text(component.get("name"))
+        if status not in COMPONENT_IMPACTS or not name:
+            continue
+        component_id = text(component.get("id")) or name
+        last = known.get(component_id)
+        is_told = status != "operational" and bool({component_id, name} & told)
+        at = instant(component.get("updated_at"))
+        may_be_pushed = baseline.is_pushed and at is not None and now - at < TIME_TO_BE_PUSHED
+        if status == (last.status if last else "operational") or is_told or may_be_pushed:
+            continue
+        if at is None or at > now or (last and at <= last.updated_at):
+            at = now
+        change = {"new_status": status, "old_status": last and last.status, "created_at": at.isoformat()}
+        record = {"id": component_id, "name": name}
+        payload = {"page": {"id": page[0], "name": page[1]}, "component_update": change, "component": record}
+        if len(component_id) <= LONGEST_NAME:
+            found.append(component_update(payload, {}))
+    return [replace(statuspage.read(payload), is_polled=True) for payload in found[:MOST_COMPONENTS]]

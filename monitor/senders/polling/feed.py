@@ -1,0 +1,120 @@
+"""Atom and RSS: the feed of a page that has no API of Statuspage's, by its address or as the page's HTML names it.
+
+feedparser would stop the server for 100 ms, so parse.py runs in a process of its own, with bounds of time and size; it
+gives incidents in Statuspage's shape, which are read as an API's are.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from html import unescape
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from gevent.lock import BoundedSemaphore
+
+from monitor.senders.pages import KnownPage
+from monitor.senders.payload import JSONObject, decode, records, text
+from monitor.senders.polling.client import NoAnswer, StatusPageClient
+from monitor.senders.polling.source import Answer
+from monitor.updates.errors import NotAnUpdate
+from monitor.updates.incident import Incident
+from monitor.updates.times import LONG_AGO, instant
+
+LARGEST_FEED, LARGEST_PAGE = 1024 * 1024, 1024 * 1024  # bytes
+SECONDS_TO_PARSE = 20
+ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5"
+PARSE = Path(__file__).with_name("parse.py")
+
+_feed = re.compile(rb"<(?:\w{1,20}:)?(?:feed|rss|RDF)[\s>]")
+_link = re.compile(r"<link\s[^>]{1,1000}>", re.IGNORECASE)
+_href = re.compile(r"""\shref\s*=\s*["']?([^"'\s>]{1,500})""", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFeed:
+    """A feed's title and its incidents, oldest first; `oldest` is when the first of its entries began."""
+
+    title: str | None
+    incidents: Sequence[JSONObject]
+    oldest: datetime
+
+
+ParseFeed = Callable[[bytes], ParsedFeed]
+
+
+class FeedParser:
+    """Parses feeds aside, one at a time: of two cores one stays for the server."""
+
+    def __init__(self) -> None:
+        self._turn = BoundedSemaphore(1)
+
+    def __call__(self, body: bytes) -> ParsedFeed:
+        """Return what is in a feed; raise NoAnswer."""
+        if find_spec("feedparser") is None:
+            raise NoAnswer("has a feed, which needs feedparser: pip install -r requirements-extras.txt")
+        try:
+            with self._turn:
+                command = [sys.executable, "-P", str(PARSE)]
+                run = subprocess.run(  # noqa: S603, PLW1510
+                    command, input=body, capture_output=True, timeout=SECONDS_TO_PARSE
+                )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise NoAnswer(f"has a feed that could not be parsed: {type(error).__name__}") from None
+        try:
+            found = decode(run.stdout)
+        except NotAnUpdate:
+            raise NoAnswer("has a feed that could not be parsed") from None
+        incidents = records(found.get("incidents"))
+        return ParsedFeed(text(found.get("title")), incidents[::-1], instant(found.get("oldest")) or LONG_AGO)
+
+
+class Feed:
+    """Asks a page by its feed."""
+
+    def __init__(self, known: KnownPage, client: StatusPageClient, parse: ParseFeed, address: str) -> None:
+        self.how = f"the feed {address}"
+        self._client, self._parse, self._address = client, parse, address
+        path = urlsplit(known.url).path.strip("/")
+        self._id = known.id or (f"{known.host}/{path}" if path else known.host)  # pages may share a host
+        self._last = ParsedFeed(None, (), LONG_AGO)
+
+    def ask(self) -> Answer:
+        """Ask for what changed; raise NoAnswer."""
+        self._client.begin()
+        body = self._client.get(self._address, ACCEPT, LARGEST_FEED)
+        if body is None:
+            return self.more(())
+        self._last = self._parse(body)
+        return self._answer(self._last.incidents)
+
+    def more(self, unlisted: Sequence[Incident]) -> Answer:  # noqa: ARG002
+        """Return the same: a feed is one list."""
+        return self._answer(())
+
+    def _answer(self, incidents: Sequence[JSONObject]) -> Answer:
+        ids = frozenset(incident["id"] for incident in self._last.incidents)
+        return Answer(self._id, self._last.title, incidents, ids, self._last.oldest)
+
+
+def feed_of(known: KnownPage, client: StatusPageClient) -> str | None:
+    """Return the address of a page's feed, which may be the page's own or one that its HTML names on the same host."""
+    with suppress(NoAnswer):
+        body = client.get(known.url, f"text/html, {ACCEPT}", LARGEST_PAGE) or b""
+        if _feed.search(body[:4096]):
+            return known.url
+        for link in _link.findall(body.decode(errors="replace")):
+            named = _href.search(link)
+            if named and "alternate" in link.lower() and re.search(r"application/(?:atom|rss)\+xml", link.lower()):
+                address = urljoin(known.url + "/", unescape(named[1]))
+                with suppress(ValueError):
+                    if urlsplit(address)[:2] == urlsplit(known.url)[:2]:
+                        return address
+    return None
