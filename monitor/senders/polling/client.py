@@ -67,6 +67,10 @@ class StatusPageClient:
         """Ask from now on only for what differs from the answers since `begin`: they are recorded."""
         self._recorded |= self._answered
 
+    def forget(self, address: str) -> None:
+        """Ask for all of an answer again."""
+        self._recorded.pop(address, None)
+
     def json(self, address: str) -> JSONObject | None:
         """Return the JSON object at an address, None where nothing changed; raise NoAnswer, NotAnUpdate."""
         body = self.get(address, "application/json", LARGEST_ANSWER)

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from monitor.senders import statuspage
 from monitor.senders.payload import JSONObject, text
-from monitor.senders.polling.news import Baseline
 from monitor.senders.translate import component_update
 from monitor.updates.impacts import COMPONENT_IMPACTS
 from monitor.updates.incident import Incident
 from monitor.updates.times import instant
 from monitor.updates.update import LONGEST_NAME, MOST_COMPONENTS, Update
 
-TIME_TO_BE_PUSHED = timedelta(minutes=2)  # a push has an id of its own, and would be told beside this
 
-
-def changes(
-    components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str], baseline: Baseline
-) -> list[Update]:
+def changes(components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str]) -> list[Update]:
     """Return the changes to tell of components as a page (its id and name) lists them."""
     open_here = [incident for incident in open_here if not incident.is_upcoming]
     known = {incident.subject: incident for incident in open_here if incident.is_component_update}
@@ -37,8 +32,7 @@ def changes(
         last = known.get(component_id)
         is_told = status != "operational" and bool({component_id, name} & told)
         at = instant(component.get("updated_at"))
-        may_be_pushed = baseline.is_pushed and at is not None and now - at < TIME_TO_BE_PUSHED
-        if status == (last.status if last else "operational") or is_told or may_be_pushed:
+        if status == (last.status if last else "operational") or is_told:
             continue
         if at is None or at > now or (last and at <= last.updated_at):
             at = now

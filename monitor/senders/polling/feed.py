@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from html import unescape
 from importlib.util import find_spec
@@ -83,25 +83,23 @@ class Feed:
         self.how = f"the feed {address}"
         self._client, self._parse, self._address = client, parse, address
         path = urlsplit(known.url).path.strip("/")
-        self._id = known.id or (f"{known.host}/{path}" if path else known.host)  # pages may share a host
-        self._last = ParsedFeed(None, (), LONG_AGO)
+        page_id = known.id or (f"{known.host}/{path}" if path else known.host)  # pages may share a host
+        self._last = Answer(page_id, None, (), frozenset(), LONG_AGO)  # less its incidents, which take memory
 
     def ask(self) -> Answer:
         """Ask for what changed; raise NoAnswer."""
         self._client.begin()
         body = self._client.get(self._address, ACCEPT, LARGEST_FEED)
         if body is None:
-            return self.more(())
-        self._last = self._parse(body)
-        return self._answer(self._last.incidents)
+            return self._last
+        found = self._parse(body)
+        ids = frozenset(incident["id"] for incident in found.incidents)
+        self._last = replace(self._last, name=found.title, ids=ids, oldest=found.oldest)
+        return replace(self._last, incidents=found.incidents)
 
     def more(self, unlisted: Sequence[Incident]) -> Answer:  # noqa: ARG002
         """Return the same: a feed is one list."""
-        return self._answer(())
-
-    def _answer(self, incidents: Sequence[JSONObject]) -> Answer:
-        ids = frozenset(incident["id"] for incident in self._last.incidents)
-        return Answer(self._id, self._last.title, incidents, ids, self._last.oldest)
+        return self._last
 
 
 def feed_of(known: KnownPage, client: StatusPageClient) -> str | None:

@@ -15,6 +15,7 @@ from monitor.senders.polling.client import NoAnswer
 from monitor.senders.polling.feed import ACCEPT, LARGEST_FEED, ParseFeed
 
 FEED, PROXY = "/feed.atom", "/proxy/{}"
+TOLD = ("components", "shortlink")
 STATUSES = {"full_outage": "major_outage"}
 
 
@@ -27,6 +28,7 @@ class IncidentIo:
         self._proxy, self._parse = PROXY.format(host), parse
         self._told: dict[str, JSONObject] = {}  # by incident, as the feed tells it
         self._ongoing: dict[str, list[JSONObject]] = {}  # the components of those that go on
+        self._ids: dict[str, str] = {}  # of components, by name
         self.components: list[JSONObject] = []
 
     def ask(
@@ -41,14 +43,15 @@ class IncidentIo:
             self._read(mapping(answer.get("summary")))
         if is_new and (body := get(FEED, ACCEPT, LARGEST_FEED)) is not None:
             with suppress(NoAnswer):
-                self._told = {incident["id"]: incident for incident in self._parse(body).incidents}
+                incidents = self._parse(body).incidents
+                self._told = {one["id"]: {name: one[name] for name in TOLD} for one in incidents}
 
     def completed(self, incident: JSONObject) -> JSONObject:
         """Return an incident with its components and its link, where they are known."""
         incident_id = text(incident.get("id")) or ""
         told = self._told.get(incident_id, {})
         components = self._ongoing.get(incident_id) or [self._with_id(one) for one in told.get("components", ())]
-        added = {"components": components, "shortlink": told.get("shortlink")}
+        added = told | {"components": components}
         return incident | {name: value for name, value in added.items() if value and not incident.get(name)}
 
     def _read(self, summary: JSONObject) -> None:
@@ -66,6 +69,7 @@ class IncidentIo:
             if component_id and name:  # two of one name are told apart by their groups
                 group = group_of.get(component_id) if often[name] > 1 else None
                 names[component_id] = f"{group} {name}" if group else name
+        self._ids |= {name: component_id for component_id, name in names.items()}
         statuses = {one["id"]: one["status"] for one in _affected(summary, names)}
         self.components = [
             {"id": component_id, "name": name, "status": statuses.get(component_id, "operational")}
@@ -75,8 +79,8 @@ class IncidentIo:
         self._ongoing = {one["id"]: _affected(one, names) for one in ongoing if text(one.get("id"))}
 
     def _with_id(self, component: JSONObject) -> JSONObject:
-        found = [one["id"] for one in self.components if one["name"] == component["name"]]
-        return component | {"id": found[0]} if found else component
+        component_id = self._ids.get(component["name"])
+        return component | {"id": component_id} if component_id else component
 
 
 def _affected(record: JSONObject, names: dict[str, str]) -> list[JSONObject]:

@@ -10,8 +10,9 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -36,7 +37,7 @@ from monitor.updates.update import Update
 log = logging.getLogger("event_monitor")
 
 MOST_AT_ONCE = 20  # pages that are polled at the same time
-SECONDS_WHILE_OPEN = 60.0
+SECONDS_WHILE_OPEN, SECONDS_TO_SETTLE = 60.0, 45.0
 SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 30.0, 60.0, 3600.0
 SECONDS_OF_LEASE = 5.0  # one that is not asked for runs out
 TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
@@ -53,6 +54,16 @@ class PolledPage:
     told: int = 0
     problem: str | None = "not polled yet"
     failures: int = 0
+    waiting: dict[tuple[str, str | None], float] = field(default_factory=dict)
+
+    def settled(self, changes: list[Update]) -> list[Update]:
+        """Return the changes of components that the page has said for a while.
+
+        A push has an id of its own and would be told beside one, and each answer may come out of a cache of its own.
+        """
+        now = monotonic()
+        self.waiting = {key: self.waiting.get(key, now) for key in ((one.subject, one.status) for one in changes)}
+        return [one for one in changes if now - self.waiting[one.subject, one.status] >= SECONDS_TO_SETTLE]
 
 
 class Poller:
@@ -125,11 +136,10 @@ class Poller:
         open_here = [row.incident for row in self._history.incidents(query)]
         self._end_unlisted(page, answer, open_here, baseline)
         name = self._pages.name_of(page.id) or page.id
-        told = changes(answer.components, open_here, (page.id, name), baseline)
-        self._tell(page, told, baseline)
+        self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))), baseline)
         page.client.keep()
         self._pages.polled(page.known, page.id, None)
-        is_open = told or not all(incident.is_upcoming for incident in open_here)
+        is_open = page.waiting or not all(incident.is_upcoming for incident in open_here)
         return min(SECONDS_WHILE_OPEN, self._seconds) if is_open else self._seconds
 
     def _ask(self, page: PolledPage) -> Answer:

@@ -113,29 +113,31 @@ class StatuspageApi:
         return answer
 
     def _optional(self, path: str) -> JSONObject | None:
+        """Return what is there, None where nothing changed, an empty object where there is no answer."""
         try:
-            return self._client.json(self._base + path) if self._may_ask(path) else None
+            return self._client.json(self._base + path) if self._may_ask(path) else {}
         except (NoAnswer, NotAnUpdate) as reason:
-            self._note(path, reason)
-        return None
+            return self._without(path, reason)
 
     def _bytes(self, path: str, accept: str, largest: int) -> bytes | None:
         try:
             return self._client.get(self._base + path, accept, largest) if self._may_ask(path) else None
         except NoAnswer as reason:
-            self._note(path, reason)
+            self._without(path, reason)
         return None
 
     def _may_ask(self, path: str) -> bool:
         return monotonic() >= self._absent.get(path, 0.0)
 
-    def _note(self, path: str, reason: NoAnswer | NotAnUpdate) -> None:
+    def _without(self, path: str, reason: NoAnswer | NotAnUpdate) -> JSONObject:
         """Do without an optional answer, unless the page asks for a pause; ask no more today for what is not there."""
         if getattr(reason, "retry_after", 0.0):
             raise reason
         if isinstance(reason, NotThere):
             self._absent[path] = monotonic() + SECONDS_WITHOUT_A_LIST
-            self._lists = {place: listed for place, listed in self._lists.items() if place[0] != path}
+        self._client.forget(self._base + path)
+        self._lists = {place: listed for place, listed in self._lists.items() if place[0] != path}
+        return {}
 
     def _listed(self, path: str, answer: JSONObject | None, key: str) -> list[JSONObject]:
         """Return what a list holds, oldest first, and remember which; nothing where nothing changed."""
