@@ -31,6 +31,9 @@ from monitor.updates.times import LONG_AGO, instant
 LARGEST_FEED, LARGEST_PAGE = 1024 * 1024, 1024 * 1024  # bytes
 SECONDS_TO_PARSE = 20
 ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5"
+# Where pages of a maker have their feed, though their HTML may not say so.
+# https://betterstack.com/docs/uptime/status-pages/subscribing-to-status-updates/subscribing-to-rss
+FEEDS = {"betterstack": "/feed.rss", "instatus": "/history.atom", "statusio": "/pages/{}/rss"}
 PARSE = Path(__file__).with_name("parse.py")
 
 _feed = re.compile(rb"<(?:\w{1,20}:)?(?:feed|rss|RDF)[\s>]")
@@ -82,8 +85,8 @@ class Feed:
     def __init__(self, known: KnownPage, client: StatusPageClient, parse: ParseFeed, address: str) -> None:
         self.how = f"the feed {address}"
         self._client, self._parse, self._address = client, parse, address
-        path = urlsplit(known.url).path.strip("/")
-        page_id = known.id or (f"{known.host}/{path}" if path else known.host)  # pages may share a host
+        parts = urlsplit(known.url)
+        page_id = known.id or f"{parts.hostname}{parts.path.rstrip('/')}"  # pages may share a host
         self._last = Answer(page_id, None, (), frozenset(), LONG_AGO)  # less its incidents, which take memory
 
     def ask(self) -> Answer:
@@ -103,7 +106,7 @@ class Feed:
 
 
 def feed_of(known: KnownPage, client: StatusPageClient) -> str | None:
-    """Return the address of a page's feed, which may be the page's own or one that its HTML names on the same host."""
+    """Return the address of a page's feed: the page's own, one that its HTML names on the same host, or its maker's."""
     with suppress(NoAnswer):
         body = client.get(known.url, f"text/html, {ACCEPT}", LARGEST_PAGE) or b""
         if _feed.search(body[:4096]):
@@ -115,4 +118,5 @@ def feed_of(known: KnownPage, client: StatusPageClient) -> str | None:
                 with suppress(ValueError):
                     if urlsplit(address)[:2] == urlsplit(known.url)[:2]:
                         return address
-    return None
+    path = FEEDS.get(known.platform or "", "").format(known.id)
+    return known.url.rstrip("/") + path if path else None

@@ -44,7 +44,7 @@ class IncidentIo:
         if is_new and (body := get(FEED, ACCEPT, LARGEST_FEED)) is not None:
             with suppress(NoAnswer):
                 incidents = self._parse(body).incidents
-                self._told = {one["id"]: {name: one[name] for name in TOLD} for one in incidents}
+                self._told = {one["id"]: {name: one.get(name) for name in TOLD} for one in incidents}
 
     def completed(self, incident: JSONObject) -> JSONObject:
         """Return an incident with its components and its link, where they are known."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from urllib.parse import urlsplit
 
 from monitor.senders.pages import KnownPage
 from monitor.senders.payload import JSONObject, mapping, records, text, word
@@ -50,7 +51,7 @@ class StatuspageApi:
         self._lists: dict[tuple[str, str], _List] = {}  # as they last answered
         self._components: Sequence[JSONObject] = ()
         self._absent: dict[str, float] = {}  # until when an address is not asked again
-        self._elsewhere = IncidentIo(known.host, parse)
+        self._elsewhere = IncidentIo(urlsplit(known.url).hostname or "", parse)
 
     def ask(self) -> Answer:
         """Ask for what changed; raise NoAnswer, NotAnUpdate."""

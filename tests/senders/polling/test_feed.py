@@ -8,7 +8,8 @@ from html import escape
 
 import pytest
 
-from monitor.senders.polling import feed
+from monitor.senders.pages import KnownPage
+from monitor.senders.polling import client, feed, poller
 from tests.conftest import ROOT, incident
 from tests.senders.polling.played import Polling
 
@@ -162,7 +163,7 @@ def test_the_history_of_instatus_is_read(page):
 def test_the_feed_of_google_cloud_is_read(page):
     html = (
         "<p> Incident began at <strong>2026-06-01 08:00</strong> <span>(all times are <strong>US/Pacific</strong>)."
-        "</span></p><div><p>We see errors.</p></div><hr><p>Affected products: Cloud Monitoring, Google Cloud Pub/Sub</p>"
+        "</span></p><div><p>Errors.</p></div><hr><p>Affected products: Cloud Monitoring, Google Cloud Pub/Sub</p>"
     )
     page.files = {"/": atom(entry(html, "UPDATE: Global: Errors", updated=datetime.now(UTC).isoformat()))}
     app = Polling(page.url)
@@ -215,6 +216,17 @@ def test_what_says_in_brackets_that_it_is_over_is_over(page):
     app.poll()
 
     assert [(found["name"], found["status"]) for found in app.incidents()] == [("Errors", "resolved")]
+
+
+def test_a_feed_is_found_where_its_maker_has_it_though_the_html_names_none(page):
+    page.files = {"/feed.rss": rss(("Service disruption: Errors", "api", datetime.now(UTC), "We look into it."))}
+
+    source, answer = poller.choose(
+        KnownPage(page.url, platform="betterstack"), client.StatusPageClient("1"), feed.FeedParser()
+    )
+
+    assert source.how == f"the feed {page.url}/feed.rss"
+    assert [found["name"] for found in answer.incidents] == ["Errors"]
 
 
 def test_a_feed_over_a_mebibyte_is_refused(page):
