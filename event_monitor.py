@@ -35,7 +35,7 @@ log = logging.getLogger("event_monitor")
 
 # The optional parts: folders of the rooms, in the order in which an update passes.
 PARTS = [part for room in ("senders", "outputs", "readers") for part in settings.parts(f"monitor.{room}")]
-COMMANDS = settings.commands_of(status, *PARTS)
+COMMANDS = settings.commands_of(pages, status, *PARTS)
 SETTINGS = settings.declared_by(settings, pages, *settings.parts("monitor.history"), *PARTS)
 
 
@@ -123,9 +123,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _add_remote(parser: argparse.ArgumentParser, option: str, command: settings.RemoteCommand) -> None:
-    parser.add_argument(
-        option, nargs="?", action="append", dest=option, const="", default=[], metavar="URL", help=command.help
-    )
+    takes = {"dest": option, "default": [], "const": "", "help": command.help}
+    if command.metavar is None:
+        parser.add_argument(option, action="append_const", **takes)  # type: ignore[arg-type]
+    else:
+        parser.add_argument(option, action="append", nargs="?", metavar=command.metavar, **takes)  # type: ignore[arg-type]
     for name, text in command.options.items():
         parser.add_argument(name, action="append", dest=name, default=[], metavar=name[2:].upper(), help=text)
 
@@ -134,7 +136,7 @@ def _choose_remote(arguments: argparse.Namespace, option: str, command: settings
     urls, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
     if urls:
         arguments.command, arguments.given = command, given
-        arguments.url = urls[-1] or f"http://127.0.0.1:{arguments.port}"
+        arguments.url = urls[-1] or (f"http://127.0.0.1:{arguments.port}" if command.metavar == "URL" else "")
     elif orphans := [name for name, values in given.items() if values]:
         _exit_2(f"{orphans[0]} goes with {option}")
 

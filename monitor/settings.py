@@ -38,15 +38,17 @@ Given = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class RemoteCommand:
-    """A command that asks a running monitor, at the address that is its value; it starts no app and opens no database.
+    """A command that starts no app and opens no database; most ask a running monitor, at the address that is its value.
 
-    `run` gets the address, by default of the monitor on this machine, and what was given for `options`, each of which
-    takes a value and may be given again; it returns the exit code.
+    `run` gets the value and what was given for `options`, each of which takes a value and may be given again; it
+    returns the exit code. By default the value is the address of the monitor on this machine, with another `metavar`
+    than URL an empty text, and with None there is none to give.
     """
 
     help: str
     options: Mapping[str, str]  # each with its help
     run: Callable[[str, Given], int]
+    metavar: str | None = "URL"
 
 
 COMMAND_LINE = ("HOST", "PORT")  # whose defaults they are
