@@ -54,7 +54,12 @@ def test_help_names_the_options_and_the_settings():
         ([], {"PORT": ""}, "port"),
         ([], {"MONITOR_WEBHOOK_TOKEN": ""}, "MONITOR_WEBHOOK_TOKEN"),
         ([], {"MONITOR_READ_TOKEN": " "}, "MONITOR_READ_TOKEN"),
-        ([], {"MONITOR_PAGES": "GitHub"}, "MONITOR_PAGES is not JSON"),
+        ([], {"MONITOR_PAGES": "[GitHub]"}, "MONITOR_PAGES is not JSON"),
+        (
+            [],
+            {"MONITOR_PAGES": "OpenAI, GitHib"},
+            "MONITOR_PAGES entry 2: no page 'GitHib' is known; nearest are GitHub",
+        ),
         ([], {"MONITOR_WEBHOOK_TOKN": "secret-of-mine"}, "MONITOR_WEBHOOK_TOKN"),
         ([], {"MONITOR_webhook_token": "secret-of-mine"}, "MONITOR_webhook_token"),
         ([], {"MONITOR_READ_TOKEN__X": "secret-of-mine"}, "MONITOR_READ_TOKEN"),

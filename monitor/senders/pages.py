@@ -1,16 +1,17 @@
 """The registry of pages: what each is called, how it is heard, and when it last was; its rows are the history's.
 
-A page is known by its id; names are for people. MONITOR_PAGES names a page over all else; then the first name that a
-person or a provider gave it stays, so that no stream of updates changes its name half-way.
+A page is known by its id; names are for people. MONITOR_PAGES names a page over all else; then the first name stays,
+so that no stream of updates changes it half-way: that of ?page=, of known_pages.json, of the payload, or its host.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import chain
@@ -21,31 +22,16 @@ from flask import Flask
 
 from monitor.history.contract import History, Page
 from monitor.history.query import Query
-from monitor.settings import Settings, from_json
+from monitor.senders import known_pages
+from monitor.senders.known_pages import KnownPage as KnownPage
+from monitor.settings import Given, RemoteCommand, Settings
 from monitor.updates.errors import NotAnUpdate, Unavailable
-from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, State, Update
+from monitor.updates.update import State, Update
 
 log = logging.getLogger("event_monitor")
 AnyState = TypeVar("AnyState", bound=State)
 
 MOST_NAMES = 10_000  # strangers could name pages without end
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPage:
-    """A page of MONITOR_PAGES: the address of its front page without a path, and what is known of it beforehand."""
-
-    url: str
-    name: str | None = None
-    id: str | None = None
-    platform: str | None = None
-    feed: str | None = None
-
-    @property
-    def host(self) -> str:
-        """The host of its address."""
-        return urlsplit(self.url).hostname or ""
 
 
 class Pages:
@@ -56,7 +42,9 @@ class Pages:
         self._bound = set(bound)  # the pages that a token of their own speaks for
         self._trusted = {page.id: page.name for page in self._given.values() if page.id and page.name}
         self._names = dict(self._trusted)
-        self._of_hosts = {page.host: page.name for page in self._given.values() if page.name}
+        hosts = {page.url: urlsplit(page.url).hostname or "" for page in self._given.values()}
+        shared = {host for host, times in Counter(hosts.values()).items() if times > 1}  # which tell no page apart
+        self._of_hosts = {hosts[url]: page.name for url, page in self._given.items() if hosts[url] not in shared}
         self._urls = {page.id: page.url for page in self._given.values() if page.id}  # where each page is polled
         self._history = history
         self._is_loaded = False
@@ -64,9 +52,11 @@ class Pages:
         self.names_given = 0
         self.read_by: dict[str, str] = {}  # by address: how this process polls a page
 
-    def name_for(self, update: Update) -> Update:
-        """Return the update under the name that its page goes by."""
+    def name_for(self, update: Update, named: str | None = None) -> Update:
+        """Return the update under the name that its page goes by; `named` is the one in ?page=."""
         name = self._names.get(update.page_id) if self._is_loaded else self._load(update.page_id)
+        if name is None and not named and (name := known_pages.name_of(update.page_id)):
+            self.remember(update.page_id, name)
         if name is None and not update.is_named:
             name = self._of_hosts.get(update.page)
         if name is None:
@@ -83,13 +73,15 @@ class Pages:
     def id_bound_to(self, page: str) -> str:
         """Return the id of the page that a token speaks for.
 
-        It is that of MONITOR_PAGES, or what polling the page gave, in an earlier run too; without any it is the name.
+        It is that of MONITOR_PAGES, or what polling the page gave, in an earlier run too, or that of known_pages.json;
+        without any it is the name.
         """
         if not self._is_loaded:
             self._load(page)
         trusted = (page_id for page_id, name in self._trusted.items() if page in (page_id, name))
         earlier = (page_id for page_id, name in self._names.items() if name == page != page_id)
-        return next(chain(trusted, earlier), page)
+        known = known_pages.named(page)
+        return next(chain(trusted, earlier), known.id if known and known.id else page)
 
     def trust(self, known: KnownPage, own_id: str | None, own_name: str | None) -> str:
         """Take its own id and name from a polled page; return the id that it goes by.
@@ -189,42 +181,10 @@ def pages_of(app: Flask) -> Pages:
     return pages
 
 
-def parse(value: str) -> tuple[KnownPage, ...]:
-    """Return the pages in a JSON list of addresses, or of {"url", "name", "id"}; raise ValueError naming the entry."""
-    entries = from_json(value)
-    if not isinstance(entries, list) or not entries:
-        raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
-    pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
-    if len({page.url for page in pages}) < len(pages):
-        raise ValueError("names a page twice")
-    return pages
+def _print_known(_value: str, _given: Given) -> int:
+    sys.stdout.write(known_pages.listing())
+    return 0
 
 
-def _page(number: int, entry: object) -> KnownPage:
-    given = {"url": entry} if isinstance(entry, str) else entry
-    if not isinstance(given, dict) or "url" not in given or set(given) - {"url", "name", "id"}:
-        raise ValueError(f'entry {number} is neither an address nor {{"url", "name", "id"}}')
-    if wrong := [name for name, text in given.items() if not isinstance(text, str) or not text.strip()]:
-        raise ValueError(f"entry {number}: {wrong[0]} is not a text")
-    if len(given.get("name", "")) > LONGEST_PAGE or len(given.get("id", "")) > LONGEST_NAME:
-        raise ValueError(f"entry {number}: name is longer than {LONGEST_PAGE} or id than {LONGEST_NAME} characters")
-    return KnownPage(_address(number, given["url"]), given.get("name"), given.get("id"))
-
-
-def _address(number: int, url: str) -> str:
-    if "@" in url:
-        raise ValueError(f"entry {number}: an address with a user or a password is not that of a page")  # not shown
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"entry {number}: {url!a} is not an address") from None
-    host = (parts.hostname or "").lower()
-    if not re.fullmatch(r"[a-z0-9.:-]{1,253}", host) or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"entry {number}: {url!a} is not the address of a page, such as https://www.githubstatus.com")
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
-        raise ValueError(f"entry {number}: {url!a} does not begin with https://")
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
-
-
-SETTINGS: Settings = {"PAGES": parse}
+SETTINGS: Settings = {"PAGES": known_pages.parse}
+COMMANDS = {"--pages": RemoteCommand("list the pages that MONITOR_PAGES knows by name", {}, _print_known, metavar=None)}

@@ -78,10 +78,11 @@ class Webhooks:
         for other in (dialect, *recognising):
             if other.verify is not _nobody_signs:
                 other.verify(self.app.config, dict(Request(environ).headers), body)
-        update = dialect.read(payload, bound_to or (asking.args.get("page") if asking else None))
+        named = asking.args.get("page") if asking else None
+        update = dialect.read(payload, bound_to or named)
         if environ.get("CONTENT_TYPE") != "application/json" and not _may_be_json(Request(environ)):
             raise NotAnUpdate(f"Content-Type is {Request(environ).mimetype[:100]!a} and must be application/json")
-        update = self.pages.name_for(update) if bound_to is None else self.pages.bind_to(update, bound_to)
+        update = self.pages.name_for(update, named) if bound_to is None else self.pages.bind_to(update, bound_to)
         return ACCEPTED if self.pipeline.record(update, "push") else DUPLICATE
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from monitor.senders.pages import SETTINGS, parse
+from monitor.senders.known_pages import parse
+from monitor.senders.pages import SETTINGS
 from monitor.settings import SETTINGS as CORE
 from monitor.settings import BadSetting, checked
 from tests.conftest import InProcess, environment, incident
@@ -112,8 +113,8 @@ def test_what_arrives_under_a_pages_token_speaks_only_for_that_page():
     assert forged.status_code == 200
     assert names(app) == ["OpenAI", "GitHub"]
     assert {(i["page"]["id"], i["status"]) for i in app.incidents()} == {
-        ("OpenAI", "investigating"),
-        ("GitHub", "resolved"),
+        ("01JMDK9XYNY6RXSED6SDWW50WY", "investigating"),
+        ("kctbh9vrtdwd", "resolved"),
     }
 
 
@@ -141,7 +142,7 @@ def test_a_bound_page_has_the_id_that_is_configured_for_its_name():
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("GitHub", "is not JSON"),
+        ("[GitHub]", "is not JSON"),
         ("[]", "is not a JSON list"),
         ('{"url": "https://a.example"}', "is not a JSON list"),
         ("[1]", "entry 1 is neither"),

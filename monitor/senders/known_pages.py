@@ -1,0 +1,156 @@
+"""Pages that people follow (known_pages.json), and MONITOR_PAGES -> KnownPage; `--pages` lists them.
+
+The file is read when the first name, or the first id of a page without a name, asks for it. A page that it knows is no
+proof of who sent: whoever posts can write any id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from monitor.settings import from_json
+from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FIELDS = {"url", "name", "id", "feed"}  # of an entry in JSON
+EXAMPLE = 'MONITOR_PAGES="OpenAI, GitHub, https://status.example.com"'
+MOST_NEAREST = 3
+
+# The makers whose pages push webhooks, to subscribers or to an account of their cloud; those with an API or a feed.
+PUSH = frozenset("statuspage betterstack instatus statusio aws azure".split())
+READ = frozenset("statuspage incidentio betterstack instatus statusio".split())
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPage:
+    """A page of MONITOR_PAGES: where it is, with a path where pages share a host, and what is known of it beforehand.
+
+    `platform` is its maker's, in known_pages.json's words; `feed` is the whole address of its feed.
+    """
+
+    url: str
+    name: str | None = None
+    id: str | None = None
+    platform: str | None = None
+    feed: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The host of its address, and its path, if it has one."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname or ''}{parts.path}"
+
+
+@cache
+def every() -> tuple[KnownPage, ...]:
+    """Return the pages in known_pages.json."""
+    entries = json.loads(files(__package__).joinpath("known_pages.json").read_bytes())
+    return tuple(KnownPage(**entry | {"aliases": tuple(entry.get("aliases", ()))}) for entry in entries)
+
+
+@cache
+def _names() -> dict[str, KnownPage]:
+    return {name.casefold(): page for page in every() for name in (page.name or "", *page.aliases)}
+
+
+@cache
+def _ids() -> dict[str, str]:
+    times = Counter(page.id for page in every())
+    return {page.id: page.name for page in every() if page.id and page.name and times[page.id] == 1}
+
+
+def named(name: str) -> KnownPage | None:
+    """Return the page that goes by a name or an alias, in any case."""
+    return _names().get(name.casefold())
+
+
+def name_of(page_id: str) -> str | None:
+    """Return the name of the page with this id; an id that two pages have names nobody."""
+    return _ids().get(page_id)
+
+
+def nearest(name: str) -> list[str]:
+    """Return the names that are most like one which nobody knows, those that hold it first."""
+    asked, names = name.casefold(), _names()
+    found = [known for known in names if asked in known] + get_close_matches(asked, names, MOST_NEAREST)
+    return list(dict.fromkeys(names[known].name or known for known in found))[:MOST_NEAREST]
+
+
+def parse(value: str) -> tuple[KnownPage, ...]:
+    """Return the pages in a list of names and addresses, plain or JSON; raise ValueError naming the entry."""
+    entries: object = value.split(",")
+    if value.lstrip().startswith(("[", "{")):
+        entries = from_json(value)
+    if not isinstance(entries, list) or not entries:
+        raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
+    pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
+    if len({page.url for page in pages}) < len(pages):
+        raise ValueError("names a page twice")
+    return pages
+
+
+def _page(number: int, entry: object) -> KnownPage:
+    if isinstance(entry, str):
+        return _address_or_name(number, entry.strip())
+    if not isinstance(entry, dict) or "url" not in entry or set(entry) - FIELDS:
+        raise ValueError(f'entry {number} is neither an address nor {{"url", "name", "id", "feed"}}')
+    if wrong := [name for name, text in entry.items() if not isinstance(text, str) or not text.strip()]:
+        raise ValueError(f"entry {number}: {wrong[0]} is not a text")
+    if len(entry.get("name", "")) > LONGEST_PAGE or len(entry.get("id", "")) > LONGEST_NAME:
+        raise ValueError(f"entry {number}: name is longer than {LONGEST_PAGE} or id than {LONGEST_NAME} characters")
+    page = _of_address(_address(number, entry["url"]))
+    feed = _address(number, entry["feed"], may_ask=True) if "feed" in entry else page.feed
+    return KnownPage(page.url, entry.get("name"), entry.get("id"), page.platform, feed)
+
+
+def _address_or_name(number: int, entry: str) -> KnownPage:
+    if "://" in entry:
+        return _of_address(_address(number, entry))
+    if page := named(entry):
+        return page
+    near = f"; nearest are {', '.join(nearest(entry))}" if entry and nearest(entry) else ""
+    raise ValueError(f"entry {number}: no page {entry[:LONGEST_PAGE]!a} is known{near}: write {EXAMPLE}")
+
+
+def _of_address(url: str) -> KnownPage:
+    """Return a page given by its address: how it is heard is known, if it is; its name and id are its own to say."""
+    known = next((page for page in every() if page.url == url), KnownPage(url))
+    return KnownPage(url, platform=known.platform, feed=known.feed)
+
+
+def _address(number: int, url: str, *, may_ask: bool = False) -> str:
+    if "@" in url:
+        raise ValueError(f"entry {number}: an address with a user or a password is not that of a page")  # not shown
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"entry {number}: {url!a} is not an address") from None
+    host, query = (parts.hostname or "").lower(), f"?{parts.query}" if parts.query and may_ask else ""
+    is_plain = re.fullmatch(r"[a-z0-9.:-]{1,253}", host) and re.fullmatch(r"[\w./~%+:;=,-]*", parts.path, re.ASCII)
+    if not is_plain or (parts.query and not may_ask):
+        raise ValueError(f"entry {number}: {url!a} is not the address of a page, such as https://www.githubstatus.com")
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        raise ValueError(f"entry {number}: {url!a} does not begin with https://")
+    path = "" if parts.path == "/" and not query else parts.path
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path}{query}"
+
+
+def how_heard(page: KnownPage) -> str:
+    """Return in words how a page is heard."""
+    polled = "poll" if page.feed or page.platform in READ else "poll where its HTML names a feed"
+    return ", ".join([*(["push"] if page.platform in PUSH else []), "doorbell", polled])
+
+
+def listing() -> str:
+    """Return every page that is known, a line each: its names, how it is heard, its address."""
+    rows = [(", ".join([page.name or "", *page.aliases]), how_heard(page), page.url) for page in every()]
+    return "".join(f"{names:<42}  {how:<42}  {url}\n" for names, how, url in rows)
