@@ -30,8 +30,10 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
 def _listed(history: History, pages: Pages) -> bytes:
     states = states_of(history.periods(datetime.now(UTC)))
-    read_by = pages.read_by
-    rows = [_row(page, state_of(page, states), read_by.get(page.url or "")) for page in pages.known()]
+    rows = [
+        _row(page, state_of(page, states), pages.read_by.get(page.url or "")) | pages.doorbell_of(page.url)
+        for page in pages.known()
+    ]
     return f"{json.dumps({'pages': rows})}\n".encode()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from monitor.updates.update import State, Update
 log = logging.getLogger("event_monitor")
 AnyState = TypeVar("AnyState", bound=State)
 
+NO_DOORBELL: dict[str, object] = {"doorbell": None, "last_ring": None}
 MOST_NAMES = 10_000  # strangers could name pages without end
 
 
@@ -51,6 +52,7 @@ class Pages:
         self._unheard: dict[str, Page] = {}  # by address: polled, and the page's id is not known yet
         self.names_given = 0
         self.read_by: dict[str, str] = {}  # by address: how this process polls a page
+        self.doorbell_of: Callable[[str | None], dict[str, object]] = lambda _url: NO_DOORBELL  # polling's to fill
 
     def name_for(self, update: Update, named: str | None = None) -> Update:
         """Return the update under the name that its page goes by; `named` is the one in ?page=."""
