@@ -1,6 +1,7 @@
 """Polling: the pages of MONITOR_PAGES are asked for their incidents now and then, since not every page can push.
 
 poller.py decides when, client.py speaks HTTP, each source is a file (statuspage_api.py), news.py says what is news.
+doorbell.py hears who rings for a page, bell.py makes polls of it, addresses.py says whose each doorbell is.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from flask import Flask
 
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
-from monitor.settings import BadSetting, Settings, load, whole_number
+from monitor.senders.polling import addresses, doorbell
+from monitor.settings import BadSetting, RemoteCommand, Settings, load, whole_number
 
 DEFAULT_MINUTES = 5
 
@@ -19,13 +21,24 @@ def init_app(app: Flask) -> None:
     if "PAGES" not in app.config:
         if "POLL_MINUTES" in app.config:
             raise BadSetting("MONITOR_POLL_MINUTES needs MONITOR_PAGES, which says what to poll")
+        doorbell.init_app(app, ())
         return
     try:
         poller = load(f"{__name__}.poller")
     except ValueError as missing:
         raise BadSetting(f"MONITOR_PAGES {missing}") from None
     seconds, version = 60.0 * app.config.get("POLL_MINUTES", DEFAULT_MINUTES), app.config["VERSION"]
-    app.extensions[__name__] = poller.Poller(app.config["PAGES"], seconds, pipeline_of(app), pages_of(app), version)
+    polling = poller.Poller(app.config["PAGES"], seconds, pipeline_of(app), pages_of(app), version)
+    app.extensions[__name__] = polling
+    doorbell.init_app(app, polling.polled)
 
 
 SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}
+COMMANDS = {
+    "--doorbell": RemoteCommand(
+        "print the address that makes the monitor poll PAGE at once, or that of each page in MONITOR_PAGES",
+        {},
+        addresses.print_addresses,
+        metavar="PAGE",
+    )
+}

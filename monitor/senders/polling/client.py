@@ -120,8 +120,9 @@ def _body(response: requests.Response, largest: int) -> bytes:
 
 def _retry_after(response: requests.Response) -> float:
     """Return the seconds of a Retry-After, given as seconds or as a date (RFC 9110, section 10.2.3)."""
+    pause = "1" if response.status_code in (403, 429) else "0"  # a pause of ours, which no ring shortens, either
     try:
-        return min(Retry().parse_retry_after(response.headers.get("Retry-After", "0")), LONGEST_RETRY_AFTER)
+        return min(Retry().parse_retry_after(response.headers.get("Retry-After", pause)), LONGEST_RETRY_AFTER)
     except (InvalidHeader, ValueError, OverflowError):
         return UNREADABLE_RETRY_AFTER
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -22,6 +22,7 @@ from monitor.history.query import Query
 from monitor.pipeline import Pipeline
 from monitor.senders.pages import KnownPage, Pages
 from monitor.senders.payload import JSONObject
+from monitor.senders.polling.bell import Bell
 from monitor.senders.polling.client import NoAnswer, NotThere, StatusPageClient
 from monitor.senders.polling.components import changes
 from monitor.senders.polling.feed import Feed, FeedParser, ParseFeed, feed_of
@@ -54,6 +55,7 @@ class PolledPage:
     told: int = 0
     problem: str | None = "not polled yet"
     failures: int = 0
+    bell: Bell = field(default_factory=Bell)
     waiting: dict[tuple[str, str | None], float] = field(default_factory=dict)
 
     def settled(self, changes: list[Update]) -> list[Update]:
@@ -88,9 +90,9 @@ class Poller:
 
     def _poll_for_ever(self, page: PolledPage) -> None:
         while True:
-            with self._turns:
+            with nullcontext() if page.bell.is_rung else self._turns:
                 seconds = self.poll(page)
-            gevent.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # 200 pages shall not fall together
+            page.bell.wait(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # 200 pages shall not fall together
 
     def _keep_lease(self) -> None:
         while True:
@@ -100,7 +102,7 @@ class Poller:
     def poll(self, page: PolledPage) -> float:
         """Poll a page once, record what it says, and return in how many seconds it is to be polled again."""
         try:
-            if not self._lease.is_held():
+            if not (page.bell.is_rung or self._lease.is_held()):
                 return SECONDS_WITHOUT_LEASE
             page.told = 0
             seconds = self._take(page)
@@ -120,11 +122,13 @@ class Poller:
     def _fail(self, page: PolledPage, problem: str, retry_after: float = 0.0) -> float:
         if page.problem != problem:
             log.warning("polling: %s %s", page.known.url, problem)
-        page.problem, page.failures = problem, page.failures + 1
+        page.problem, page.failures = problem, max(1, page.failures + (not page.bell.is_rung))
         with suppress(Unavailable):
             self._pages.polled(page.known, page.id or None, problem)
         pause = min(self._seconds * 2.0 ** min(page.failures - 1, 20), max(LONGEST_PAUSE, self._seconds))
-        return max(pause, retry_after / 0.9)  # which the jitter shall not shorten
+        pause = max(pause, retry_after / 0.9)  # which the jitter shall not shorten
+        page.bell.failed(pause * 0.9 if retry_after else 0.0)
+        return pause
 
     def _take(self, page: PolledPage) -> float:
         known = self._known()
@@ -178,7 +182,9 @@ class Poller:
             if update.is_past:
                 self._history.add(update)
             else:
-                page.told += self._pipeline.record(update, "poll") and baseline.is_pushed
+                is_new = self._pipeline.record(update, "poll")
+                page.bell.told += is_new
+                page.told += is_new and baseline.is_pushed
 
     def _end_unlisted(
         self, page: PolledPage, answer: Answer, open_here: Sequence[Incident], baseline: Baseline

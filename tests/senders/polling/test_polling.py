@@ -84,6 +84,8 @@ def test_the_api_of_incident_io_is_read_too(status_page):
         "polled_at": None,
         "read_by": "incident.io's API",
         "problem": None,
+        "doorbell": "/doorbell/127.0.0.1",
+        "last_ring": None,
     }
 
 

@@ -1,0 +1,124 @@
+"""`POST /doorbell/<page>?token=…` polls that page at once: whatever rings is not read, the page's own answer counts.
+
+Two questions of senders, whether this address is meant, are read: Slack's, whose challenge is echoed, and that of
+Amazon's SNS, whose address is the one address in a payload that is ever visited.
+https://docs.slack.dev/reference/events/url_verification
+https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import gevent
+from flask import Flask, Response, abort, jsonify, request
+
+from monitor.pipeline import Sample, pipeline_of
+from monitor.senders.pages import NO_DOORBELL, Pages, pages_of
+from monitor.senders.payload import decode, text
+from monitor.senders.polling.addresses import Tokens, find, path_of, tokens_of
+from monitor.server.requests import read_body, require
+from monitor.settings import load
+from monitor.updates.errors import NotAnUpdate
+from monitor.updates.text import describe_error
+from monitor.updates.times import iso
+
+if TYPE_CHECKING:
+    from monitor.senders.polling.poller import PolledPage
+
+log = logging.getLogger("event_monitor")
+
+SECONDS_TO_CONFIRM = 10
+SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,40}\.amazonaws\.com")
+
+
+class Doorbells:
+    """The doorbells of the pages that are polled; without a webhook token, anyone may ring."""
+
+    def __init__(self, tokens: Tokens, polled: Sequence[PolledPage], pages: Pages) -> None:
+        self._tokens, self._polled, self._pages = tokens, polled, pages
+
+    def answer(self, page: str) -> tuple[Response, int]:
+        """Ring the doorbell of a page by its name, host or id; abort with 401, 404, 413."""
+        polled = self._find(page)
+        require(tokens_of(polled.known, self._tokens) if polled else self._tokens)
+        if polled is None:
+            abort(404)
+        body = read_body(request.environ | {"HTTP_CONTENT_ENCODING": "identity"})
+        if challenge := _challenge(body):
+            return jsonify(challenge=challenge), 200
+        if request.headers.get("x-amz-sns-message-type") == "SubscriptionConfirmation":
+            return _confirm(body) if self._tokens else abort(403, "SNS is confirmed only under MONITOR_WEBHOOK_TOKEN")
+        polled.bell.ring()
+        # Postmark and Mailgun take anything but 200 for a failure and send the same again for hours.
+        return jsonify(status="polling"), 200 if request.args.get("answer") == "200" else 202
+
+    def shown(self, url: str | None) -> dict[str, object]:
+        """Return what /pages shows of the doorbell of the page that is polled at an address."""
+        for page in self._polled:
+            if page.known.url == url:
+                at = page.bell.rung_at
+                last = {"at": iso(at), "found": page.bell.found} if at else None
+                return {"doorbell": path_of(page.known), "last_ring": last}
+        return NO_DOORBELL
+
+    def sample(self) -> Sample:
+        """Return the rings by page and outcome."""
+        rings: Counter[tuple[str, ...]] = Counter()
+        for page in self._polled:
+            name = self._pages.name_of(page.id) or page.known.name or page.known.host
+            rings.update({(name, outcome): times for outcome, times in page.bell.outcomes.items()})
+        return Sample("counter", "doorbell_rings", "Rings, by what polling the page found.", rings, ("page", "outcome"))
+
+    def _find(self, name: str) -> PolledPage | None:
+        also = {page.known.url: (page.id, self._pages.name_of(page.id)) for page in self._polled}
+        known = find(name, [page.known for page in self._polled], also)
+        return next((page for page in self._polled if page.known is known), None)
+
+
+def _challenge(body: bytes) -> str | None:
+    if not request.is_json or b'"url_verification"' not in body:
+        return None
+    try:
+        payload = decode(body)
+    except NotAnUpdate:
+        return None
+    return text(payload.get("challenge")) if payload.get("type") == "url_verification" else None
+
+
+def _confirm(body: bytes) -> tuple[Response, int]:
+    """Confirm a subscription of SNS, at an address made anew of its three parameters."""
+    address = text(decode(body).get("SubscribeURL")) or ""
+    try:
+        parts = urlsplit(address)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
+    except ValueError:
+        raise NotAnUpdate("SubscribeURL is not an address") from None
+    if parts.scheme != "https" or not SNS_HOST.fullmatch(parts.netloc) or asked.get("Action") != "ConfirmSubscription":
+        raise NotAnUpdate("SubscribeURL is not one of SNS that confirms a subscription")
+    query = urlencode({name: asked.get(name, "") for name in ("Action", "TopicArn", "Token")})
+    requests = load("requests")
+    try:
+        with gevent.Timeout(SECONDS_TO_CONFIRM):
+            found = requests.get(f"https://{parts.netloc}/?{query}", allow_redirects=False, stream=True, timeout=5)
+            found.close()
+            outcome = f"answers {found.status_code}"
+    except (gevent.Timeout, OSError) as error:  # requests' errors are OSErrors
+        outcome = describe_error(error)
+    log.info("doorbell: %s, asked to confirm %a, %s", parts.netloc, asked.get("TopicArn", "")[:200], outcome)
+    return jsonify(status="confirming"), 202
+
+
+def init_app(app: Flask, polled: Sequence[PolledPage]) -> None:
+    """Add `POST /doorbell/<page>` for the pages that are polled."""
+    pages = pages_of(app)
+    doorbells = Doorbells(app.config.get("WEBHOOK_TOKEN"), polled, pages)
+    app.add_url_rule("/doorbell/<path:page>", "doorbell", doorbells.answer, methods=["POST"])
+    if polled:
+        pages.doorbell_of = doorbells.shown
+        pipeline_of(app).samples.append(lambda: [doorbells.sample()])
