@@ -4,7 +4,18 @@ Start reading here: `create_app` puts the app together, in the order of what hap
 command line. docs/ARCHITECTURE.md draws the house.
 """
 
-from __future__ import annotations
+import sys
+from importlib.util import find_spec
+
+# An old Python reads this file whole before it runs it: what is in it parses on 3.6, too.
+_lacking = [
+    name + ": pip install -r requirements.txt" for name in ("flask", "gevent", "dateutil") if not find_spec(name)
+]
+if sys.version_info < (3, 11):  # noqa: UP036
+    _lacking = ["Python 3.11 or newer; this is {}.{}".format(*sys.version_info)]
+if _lacking:
+    sys.stderr.write("event_monitor: needs " + _lacking[0] + "\n")
+    sys.exit(2)
 
 from gevent import monkey
 
@@ -13,18 +24,18 @@ monkey.patch_all()  # first of all: what is imported below must find the coopera
 import argparse
 import logging
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 
 from flask import Flask
 
 from monitor import history, pipeline, settings
 from monitor.outputs import stdout
-from monitor.readers import health, incidents, status
+from monitor.readers import health, incidents, openapi, status
 from monitor.readers import pages as page_list
 from monitor.senders import pages, webhooks
-from monitor.server import front, serve
+from monitor.server import doors, front, serve
 from monitor.server.errors import Errors
 from monitor.server.log import log_to_stderr
 from monitor.server.requests import LARGEST_BODY
@@ -61,7 +72,9 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     page_list.init_app(app, seen, registry)
     status.init_app(app, seen, registry)
     health.init_app(app, line, printer)
+    openapi.init_app(app, __version__)
     Errors(line.count).init_app(app)
+    doors.init_app(app)
     return app
 
 
@@ -75,11 +88,11 @@ def main() -> int:
     if arguments.command:
         command: settings.Command = arguments.command
         return command.run(app)
-    if "WEBHOOK_TOKEN" not in app.config and arguments.host not in ("127.0.0.1", "::1", "localhost"):
-        log.warning("MONITOR_WEBHOOK_TOKEN is not set: whoever reaches %s may post updates", arguments.host)
+    if arguments.host not in ("127.0.0.1", "::1", "localhost"):
+        doors.warn(app, arguments.host)
     line = pipeline.pipeline_of(app)
     try:
-        serve.serve(app, arguments.host, arguments.port, lambda url: log.info("listening on %s", url), line.stop)
+        serve.serve(app, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
         stderr.drain(1)
@@ -88,6 +101,11 @@ def main() -> int:
     log.info("stopped")
     stderr.drain(1)
     return 0
+
+
+def _say(at_start: Sequence[str], url: str) -> None:
+    for text in (*at_start, f"listening on {url}"):
+        log.info("%s", text)
 
 
 def _app_of_the_environment() -> Flask:
@@ -108,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     port = os.environ.get("MONITOR_PORT", os.environ.get("PORT", "5000"))
     parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
     parser.add_argument("--port", default=port, type=_port, help="port to listen on (MONITOR_PORT, PORT; %(default)s)")
+    parser.add_argument("--version", action="version", version=f"event_monitor {__version__}")
     parser.set_defaults(command=None)
     for option, command in COMMANDS.items():
         if isinstance(command, settings.Command):

@@ -51,14 +51,15 @@ class Pipeline:
     """Records updates and hands the new ones on.
 
     `outputs` get every new update; they return at once. `wants` say into which of the history's queues an update goes.
-    `stopping` is called once the server is asked to stop, before the last answers are sent, `closing` after them, the
-    last first. `samples` give the numbers
-    of /metrics, `problems` what is wrong, by the part's name; `received` counts by page, outcome and source.
+    `at_start` has the lines of the log once the server listens. `stopping` is called once the server is asked to stop,
+    before the last answers are sent, `closing` after them, the last first. `samples` give the numbers of /metrics,
+    `problems` what is wrong, by the part's name; `received` counts by page, outcome and source.
     """
 
     history: History
     outputs: list[Output] = field(default_factory=list)
     wants: list[Callable[[Update], Sequence[str]]] = field(default_factory=list)
+    at_start: list[str] = field(default_factory=list)
     stopping: list[Callable[[], None]] = field(default_factory=list)
     closing: list[Callable[[], None]] = field(default_factory=list)
     samples: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)
@@ -117,6 +118,7 @@ def init_app(app: Flask, history: History) -> Pipeline:
     pipeline = app.extensions[__name__] = Pipeline(history)
     pipeline.problems.append(lambda: {"history": history.problem})
     pipeline.closing.append(history.close)
+    pipeline.at_start.append(f"history: in {history.kept_in}")
     gevent.spawn(pipeline.announce_recovered)
     return pipeline
 

@@ -61,7 +61,7 @@ class BadSetting(ValueError):
 def token(value: str) -> str:
     """Check a token."""
     if not value.strip():
-        raise ValueError("is empty: give it a text, or unset it to let everyone in")
+        raise ValueError("is empty: give it a text such as openssl rand -hex 32 prints, or unset it to let everyone in")
     return value
 
 
@@ -72,7 +72,7 @@ def webhook_token(value: str) -> str | dict[str, str]:
     try:
         pages = from_json(value)
     except ValueError as error:
-        raise ValueError(f"begins like a JSON object of tokens and pages and {error}") from None
+        raise ValueError(f'{error}; it begins like a JSON object such as {{"a token": "GitHub"}}') from None
     if not pages or not all(isinstance(page, str) and page.strip() and key.strip() for key, page in pages.items()):
         raise ValueError('is not a JSON object such as {"a token": "GitHub"}, without empty texts')
     return dict(pages)

@@ -1,5 +1,6 @@
 """The command line and the environment: what is understood, what is refused, and what the clock may do meanwhile."""
 
+import ast
 import contextlib
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import ROOT, answer, dial, incident, posted, until
+from tests.conftest import ROOT, answer, dial, incident, posted, program, until
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("MONITOR_", "PORT", "DATABASE"))}
 
@@ -38,6 +39,38 @@ def test_help_names_the_options_and_the_settings():
     assert (shown.returncode, shown.stderr) == (0, "")
     for name in ("--host", "--port", "PORT", "MONITOR_HOST", "MONITOR_WEBHOOK_TOKEN", "MONITOR_READ_TOKEN"):
         assert name in shown.stdout
+
+
+def test_version_is_said_in_one_line():
+    shown = run("--version")
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert re.fullmatch(r"event_monitor \d+\.\d+\.\d+\n", shown.stdout)
+
+
+OLD = "import runpy, sys; sys.version_info = (3, 10, 9, 'final', 0); runpy.run_path('event_monitor.py')"
+
+
+@pytest.mark.parametrize(
+    ("python", "needed"),
+    [
+        (["-c", OLD], "Python 3.11 or newer; this is 3.10"),
+        (["-S", "event_monitor.py"], "flask: pip install -r requirements.txt"),  # without site-packages
+    ],
+)
+def test_an_old_python_or_a_missing_library_is_said_in_one_line(python, needed):
+    refused = subprocess.run(
+        [sys.executable, *python], cwd=ROOT, env=CLEAN, capture_output=True, text=True, timeout=10, check=False
+    )
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == f"event_monitor: needs {needed}\n"
+
+
+def test_an_old_python_can_read_the_program_as_far_as_it_says_so():
+    tree = ast.parse((ROOT / "event_monitor.py").read_text(), feature_version=(3, 6))
+
+    assert not [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +127,7 @@ def test_a_port_in_use_is_said_in_one_line(taken, given):
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "x" * 300, "ä..ö"])
 def test_an_address_that_cannot_be_had_is_said_in_one_line(host):
-    refused = run("--host", host, "--port", "0", MONITOR_WEBHOOK_TOKEN="x")
+    refused = run("--host", host, "--port", "0", MONITOR_WEBHOOK_TOKEN="x", MONITOR_READ_TOKEN="x")
 
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
     assert "cannot listen on" in refused.stderr
@@ -121,14 +154,72 @@ def test_it_listens_where_it_is_told_and_says_so(start, arguments, environment, 
 def test_a_run_logs_its_start_and_its_stop_and_prints_nothing(monitor):
     assert monitor.stop() == 0
     assert monitor.printed() == ""
-    assert re.fullmatch(r"\S+Z INFO listening on \S+\n\S+Z INFO stopped\n", monitor.log())
+    said = [line.partition(" INFO ")[2] for line in monitor.log().splitlines()]
+    assert said == ["history: in memory", f"listening on {monitor.url}", "stopped"]
 
 
-@pytest.mark.parametrize(("environment", "warned"), [({}, True), ({"MONITOR_WEBHOOK_TOKEN": "x"}, False)])
-def test_an_open_webhook_on_a_public_address_is_warned_of(start, environment, warned):
-    monitor = start(["--host", "127.0.0.2"], environment)
+def test_the_start_says_where_the_history_is_what_is_polled_and_who_is_told(start, tmp_path):
+    file = tmp_path / "monitor.db"
+    settings = {
+        "MONITOR_DATABASE_URL": f"sqlite:///{os.path.relpath(file, ROOT)}",
+        "MONITOR_PAGES": '["http://127.0.0.1:1", "http://127.0.0.1:2"]',
+        "MONITOR_NOTIFY": '["json://127.0.0.1:1/secret-of-mine"]',
+        "MONITOR_HEARTBEAT": "http://127.0.0.1:1/secret-of-mine",
+    }
+    log = start(environment=settings).log()
 
-    assert ("MONITOR_WEBHOOK_TOKEN is not set" in monitor.log()) is warned
+    said = ("history: in", "notifications: to json", "heartbeat: once a minute", "polling: 2 pages, every 5 minutes")
+    assert [line for line in said if f" INFO {line}" not in log] == []
+    assert f"history: in {tmp_path.resolve()}/monitor.db\n" in log
+    assert "secret-of-mine" not in log
+
+
+def test_the_start_says_where_a_postgresql_is_without_its_password(start, postgresql):
+    url = postgresql.new_database("monitor_where")
+
+    log = start(environment={"MONITOR_DATABASE_URL": url}).log()
+
+    assert f"history: in {url.replace(':s3cret', '')}\n" in log
+    assert "s3cret" not in log
+
+
+BOTH = {"MONITOR_WEBHOOK_TOKEN", "MONITOR_READ_TOKEN"}
+
+
+@pytest.mark.parametrize("given", [set(), {"MONITOR_WEBHOOK_TOKEN"}, BOTH])
+def test_a_missing_token_is_warned_of_on_a_public_address(start, given):
+    monitor = start(["--host", "127.0.0.2"], dict.fromkeys(given, "x"))
+
+    assert set(re.findall(r"WARNING (\w+) is not set", monitor.log())) == BOTH - given
+
+
+@pytest.mark.parametrize("given", [set(), {"MONITOR_WEBHOOK_TOKEN"}, BOTH])
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto"])
+def test_a_missing_token_is_warned_of_once_where_requests_come_through_a_proxy(start, given, header):
+    monitor = start(environment=dict.fromkeys(given, "x"))
+    monitor.get("/health")
+    assert "is not set" not in monitor.log()
+
+    for _ in range(2):
+        monitor.get("/health", headers={header: "for=192.0.2.1"})
+    monitor.stop()
+
+    assert sorted(re.findall(r"WARNING (\w+) is not set", monitor.log())) == sorted(BOTH - given)
+
+
+@pytest.mark.parametrize("name", program().SETTINGS)
+def test_a_bad_value_is_answered_with_a_good_one(name):
+    check = program().SETTINGS[name]
+    refused = {"WEBHOOK_TOKEN": "{", "PAGES": "[]"}.get(name, "")
+
+    with pytest.raises(ValueError, match=r"such as .|from \d+ to \d+"):
+        check(refused)
+
+
+def test_the_port_may_stand_in_the_environment_where_that_of_the_host_stands_too(taken):
+    refused = run(MONITOR_PORT=str(taken), PORT="1")
+
+    assert f"port {taken}: Address already in use" in refused.stderr
 
 
 # The clock

@@ -1,6 +1,7 @@
 """The Postman collection, run by newman against a live monitor."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -77,6 +78,41 @@ def test_the_collection_fails_where_the_server_refuses_its_token(start, tmp_path
     assert code == 1
     assert any(failure.startswith("1 Investigating: ") for failure in failures(run))
     assert monitor.printed() == ""
+
+
+def documented():
+    """The blocks of shell commands in POSTMAN_TESTING.md, each with the text before it."""
+    text = (ROOT / "POSTMAN_TESTING.md").read_text()
+    return re.findall(r"\n\n((?:[^\n]+\n)+)\n```sh\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_documented_newman_command_passes(start, tmp_path):
+    monitor = start()
+    install, command = documented()[0][1].split("\n", 1)
+
+    ended = subprocess.run(
+        command.replace("http://127.0.0.1:5000", monitor.url), shell=True, cwd=ROOT, capture_output=True, check=False
+    )
+
+    assert install == "npm install --prefix tests/postman"
+    assert install in (ROOT / "tests" / "set-up").read_text()
+    assert ended.returncode == 0, ended.stdout.decode()
+
+
+def test_the_documented_curl_commands_are_answered_as_documented(start):
+    monitor = start()
+
+    for said, commands in documented()[1:]:
+        ran = subprocess.run(
+            ["bash", "-euc", commands.replace("http://127.0.0.1:5000", monitor.url)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        expected = re.findall(r"`(accepted|duplicate)`|\b(\d{3})\b", said)
+        answered = re.findall(r'{"status": "(accepted|duplicate)"}|^HTTP/1.1 (?!100)(\d{3})', ran, re.MULTILINE)
+        assert answered == expected
 
 
 def test_every_request_has_a_test_of_its_own_and_every_folder_stands_in_the_document():

@@ -124,9 +124,13 @@ class Lease(Protocol):
 
 
 class History(Protocol):
-    """What has been seen. `problem` says why updates cannot be recorded just now, or is None."""
+    """What has been seen. `problem` says why updates cannot be recorded just now, or is None.
+
+    `kept_in` says where it is: in memory, an absolute path, or a URL without its password.
+    """
 
     problem: str | None
+    kept_in: str
 
     def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
         """Record an update; return its incident once per key, None for an update seen before.

@@ -38,6 +38,7 @@ class MemoryHistory:
     """The newest keys, incidents and arrivals, bounded in number, incidents and arrivals also in size."""
 
     problem: str | None = None
+    kept_in = "memory"
 
     def __init__(self, *, most_keys: int = 100_000, most_incidents: int = 10_000, most_bytes: int = 50_000_000) -> None:
         self._most_keys, self._most_incidents, self._most_bytes = most_keys, most_incidents, most_bytes

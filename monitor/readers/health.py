@@ -31,6 +31,7 @@ def init_app(app: Flask, pipeline: Pipeline, stdout: Printer) -> None:
 
     @app.get("/ready")
     def ready() -> tuple[Response, int]:
+        """Tell whether updates can be recorded."""
         require(app.config.get("READ_TOKEN"))
         problem = pipeline.history.problem
         return jsonify(ready=problem is None, problem=problem), 503 if problem else 200

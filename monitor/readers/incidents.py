@@ -26,6 +26,11 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
     @app.get("/incidents")
     def incidents() -> Response:
+        """List incidents, newest first by created_at.
+
+        query: page, component, impact, status, id, since, limit, cursor
+        answers: application/json, text/plain
+        """
         require(app.config.get("READ_TOKEN"))
         asked = query.read(request.args.to_dict(flat=False))
         mimetype = request.accept_mimetypes.best_match(["application/json", "text/plain"]) or "application/json"

@@ -24,6 +24,7 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
     @app.get("/pages")
     def listed() -> Response:
+        """List the pages that are known, and how each is."""
         require(app.config.get("READ_TOKEN"))
         return Response(shared.get("/pages", lambda: _listed(history, pages)), mimetype="application/json")
 

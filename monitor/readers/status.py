@@ -32,6 +32,11 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
     @app.get("/status")
     def status() -> Response:
+        """Give one verdict on what is needed.
+
+        query: needs, fail
+        answers: application/json, text/plain
+        """
         require(app.config.get("READ_TOKEN"))
         if unknown := sorted(set(request.args) - {"needs", "fail", "token"}):
             raise BadQuery(f"unknown parameter {unknown[0]!a}")

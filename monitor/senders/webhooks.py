@@ -60,7 +60,9 @@ class Webhooks:
         """Serve a dialect at an address of its own, and read what it recognises at /webhook/statuspage too."""
         path, take = f"/webhook/{dialect.name}", partial(self.take, dialect)
         self.front.takes[path] = take
-        self.app.add_url_rule(path, f"webhook_{dialect.name}", partial(_answer, take), methods=["POST"])
+        view = partial(_answer, take)
+        view.__doc__ = f"Take what {dialect.name} pushes.\n\nquery: page"
+        self.app.add_url_rule(path, f"webhook_{dialect.name}", view, methods=["POST"])
         if dialect is not STATUSPAGE:
             self.dialects.append(dialect)
 

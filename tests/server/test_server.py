@@ -159,7 +159,7 @@ def test_without_descriptors_the_log_says_so_once_and_what_is_freed_is_used(star
         time.sleep(1)
 
     assert monitor.get("/health").status_code == 200
-    assert monitor.log().count("\n") == 2
+    assert monitor.log().count("\n") == 3
     assert "WARNING no connection can be accepted: Too many open files\n" in monitor.log()
 
 

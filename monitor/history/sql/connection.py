@@ -170,6 +170,14 @@ def parse(url: str) -> URL:
     raise ValueError("names neither a SQLite file (sqlite:///monitor.db) nor PostgreSQL (postgresql://host/name)")
 
 
+def shown(url: URL) -> str:
+    """Return where a database is, without its password: the absolute path of a file, or a URL."""
+    if url.get_backend_name() == "sqlite":
+        return str(Path(_path(url) or "").resolve())
+    host = url.host or str(url.query["host"])
+    return URL.create("postgresql", url.username, None, host, url.port, url.database).render_as_string()
+
+
 def _check(url: URL) -> None:
     """Raise ValueError where psycopg is missing, or for an option that it does not know."""
     try:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, Operationa
 from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
 from monitor.history.sql import read, write
-from monitor.history.sql.connection import SECONDS_FOR_A_STATEMENT, DatabaseConnection, parse
+from monitor.history.sql.connection import SECONDS_FOR_A_STATEMENT, DatabaseConnection, parse, shown
 from monitor.history.sql.listen import Ear
 from monitor.history.sql.queues import DatabaseQueue, FileLease, RowLease, forget_queues
 from monitor.history.sql.tables import Refused, prepare, set_open
@@ -52,6 +52,7 @@ class DatabaseHistory:
         self.problem: str | None = None
         self._keep_days = keep_days
         self._url = parse(url)
+        self.kept_in = shown(self._url)
         self._writing, self._reading = DatabaseConnection(self._url), DatabaseConnection(self._url, reading=True)
         self._waiting: list[_Waiting] = []
         self._in_doubt: int | None = None  # a batch whose commit has an unknown outcome

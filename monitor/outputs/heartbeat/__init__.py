@@ -18,6 +18,7 @@ def init_app(app: Flask) -> None:
     """Send the heartbeat that MONITOR_HEARTBEAT asks for until the server stops."""
     if url := app.config.get("HEARTBEAT"):
         load(f"{__name__}.beats").start(url, pipeline_of(app))
+        pipeline_of(app).at_start.append("heartbeat: once a minute, while all is well")
 
 
 def address(value: str) -> str:

@@ -30,12 +30,21 @@ def init_app(app: Flask) -> None:
 
     @app.get("/stream")
     def stream() -> Response:
+        """Stream updates as they happen.
+
+        query: page, component, impact, status, id, since
+        answers: text/event-stream
+        """
         require(app.config.get("READ_TOKEN"))
         return sse.answer(streams)
 
     @app.get("/ws", websocket=True)
     @app.get("/ws")  # which says to upgrade
     def ws() -> Response:
+        """Stream updates as they happen, over WebSocket.
+
+        query: page, component, impact, status, id, since
+        """
         require(app.config.get("READ_TOKEN"))
         answer: Response = load(f"{__name__}.websocket").answer(streams)
         return answer

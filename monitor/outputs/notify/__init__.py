@@ -13,6 +13,7 @@ def init_app(app: Flask) -> None:
     """Send new updates to the services of MONITOR_NOTIFY, if that is set."""
     if services := app.config.get("NOTIFY"):
         load(f"{__name__}.sending").Notifier(services, pipeline_of(app), pages_of(app))
+        pipeline_of(app).at_start.append(f"notifications: to {', '.join(service.name for service in services)}")
 
 
 def test(app: Flask) -> int:

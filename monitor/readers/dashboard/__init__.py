@@ -55,7 +55,10 @@ def init_app(app: Flask) -> None:
 
 
 def static_file(filename: str) -> Response:
-    """Answer a file; the page names each with its version, and one that is asked for without is looked at again."""
+    """Answer a file; the page names each with its version, and one that is asked for without is looked at again.
+
+    answers: text/css, text/javascript, image/svg+xml
+    """
     response = send_from_directory(STATIC, filename)
     response.headers["X-Content-Type-Options"] = "nosniff"
     if "v" in request.args:
@@ -83,7 +86,11 @@ class Dashboard:
         self._templates.globals.update(version=version.hexdigest(), impacts=IMPACTS, statuses=query.STATUSES)
 
     def page(self) -> Response:
-        """Answer the page, or with 401 a form for the token, or with 503 why nothing can be read just now."""
+        """Answer the page, or with 401 a form for the token, or with 503 why nothing can be read just now.
+
+        query: page, component, impact, status, id, since, limit, cursor
+        answers: text/html
+        """
         arguments = {name: values for name, values in request.args.to_dict(flat=False).items() if values != [""]}
         given = {name: values[0] for name, values in arguments.items()}
         try:

@@ -5,6 +5,8 @@ Of the modules here each writes one of them; answer.py has what they share. Libr
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask, Response, request
 
 from monitor.pipeline import pipeline_of
@@ -18,6 +20,20 @@ WRITERS = {
     "/maintenance.ics": ("calendar", "maintenance"),
     "/api/v2/summary.json": ("statuspage_api", "summary"),
     "/api/v2/incidents.json": ("statuspage_api", "incidents"),
+}
+SAID = {
+    "feed": """Give the newest updates as an Atom feed.
+
+    query: page, component, impact, status, id, since, limit
+    answers: application/atom+xml
+    """,
+    "maintenance": """Give every page's maintenance windows as a calendar.
+
+    query: page, component
+    answers: text/calendar
+    """,
+    "summary": "Give what is open and planned, all pages as one, as Statuspage's API does.",
+    "incidents": "Give the newest 50 incidents, as Statuspage's API does.",
 }
 
 
@@ -35,4 +51,6 @@ def init_app(app: Flask) -> None:
         return conditional_answer(body, writer.CONTENT_TYPE)
 
     for path, (_, name) in WRITERS.items():
-        app.add_url_rule(path, f"feeds_{name}", view)
+        described = partial(view)
+        described.__doc__ = SAID[name]
+        app.add_url_rule(path, f"feeds_{name}", described)

@@ -15,6 +15,7 @@ def init_app(app: Flask) -> None:
 
     @app.post("/mcp")
     def mcp() -> Response:
+        """Answer a coding agent's JSON-RPC message, by the Model Context Protocol."""
         require(app.config.get("READ_TOKEN"))
         answer: Response = load(f"{__name__}.transport").answer(app)
         return answer

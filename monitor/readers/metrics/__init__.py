@@ -16,6 +16,10 @@ def init_app(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
+        """Count, for Prometheus.
+
+        answers: text/plain, application/openmetrics-text
+        """
         require(app.config.get("READ_TOKEN"))
         module = load(f"{__name__}.metrics")
         numbers = module.Numbers(pipeline, pages, app.config["VERSION"])

@@ -164,9 +164,9 @@ def secret(value: str) -> Signature:
     try:
         secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):  # ValueError: not ASCII
-        raise ValueError("is not base64, with or without whsec_ before it") from None
+        raise ValueError("is not base64, such as whsec_MDEyMzQ1Njc4OQ==") from None
     if not secret:
-        raise ValueError("is empty: give it the secret, or unset it to take webhooks without a signature")
+        raise ValueError("is empty: give it a secret such as whsec_MDEyMzQ1Njc4OQ==, or unset it to check no signature")
     return Signature(secret)
 
 

@@ -27,10 +27,11 @@ def init_app(app: Flask) -> None:
         poller = load(f"{__name__}.poller")
     except ValueError as missing:
         raise BadSetting(f"MONITOR_PAGES {missing}") from None
-    seconds, version = 60.0 * app.config.get("POLL_MINUTES", DEFAULT_MINUTES), app.config["VERSION"]
-    polling = poller.Poller(app.config["PAGES"], seconds, pipeline_of(app), pages_of(app), version)
+    pages, minutes = app.config["PAGES"], app.config.get("POLL_MINUTES", DEFAULT_MINUTES)
+    polling = poller.Poller(pages, 60.0 * minutes, pipeline_of(app), pages_of(app), app.config["VERSION"])
     app.extensions[__name__] = polling
     doorbell.init_app(app, polling.polled)
+    pipeline_of(app).at_start.append(f"polling: {len(pages)} pages, every {minutes} minutes")
 
 
 SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}

@@ -303,12 +303,22 @@ def test_the_documented_backup_of_sqlite_restores(start, sqlite_url, file):
     before = monitor.incidents()
     backup, restore = deploy_commands("Back up and restore SQLite").strip().splitlines()
 
-    subprocess.run(backup, shell=True, cwd=file.parent, check=True)
+    for _ in range(2):  # the second time over the first
+        subprocess.run(backup, shell=True, cwd=file.parent, check=True)
     monitor.stop(signal.SIGKILL)
     file.write_bytes(b"a broken disk")
     subprocess.run(restore, shell=True, cwd=file.parent, check=True)
 
     assert start(environment=environment(sqlite_url)).incidents() == before
+
+
+def test_the_documented_backup_of_sqlite_fails_in_a_wrong_folder_and_leaves_nothing_there(tmp_path):
+    backup, _ = deploy_commands("Back up and restore SQLite").strip().splitlines()
+
+    ended = subprocess.run(backup, shell=True, cwd=tmp_path, capture_output=True, check=False)
+
+    assert ended.returncode != 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_documented_backup_of_postgresql_restores(start, postgresql, tmp_path):
