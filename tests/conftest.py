@@ -238,7 +238,7 @@ def browse(chromium):
         tab.set_default_timeout(10_000)
         tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
         tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("console", lambda said: "net::ERR" in said.text or "503" in said.text or wrong.append(said.text))
+        tab.on("console", lambda said: said.text.startswith("Failed to load resource:") or wrong.append(said.text))
         tab.goto(address)
         return tab
 

@@ -6,14 +6,15 @@ that an update came. A page is made once for all who ask for it until the next u
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 from urllib.parse import urlencode
 
-from flask import Flask, Response, request, send_from_directory
+from flask import Flask, Response, current_app, request, send_from_directory
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import Unauthorized
 
@@ -21,17 +22,21 @@ from monitor.history import query
 from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.pipeline import pipeline_of
-from monitor.readers.dashboard.content import choices, listing, overview, take_turns
+from monitor.readers.dashboard.content import shown, take_turns
 from monitor.readers.dashboard.story import FILTERS, Teller
-from monitor.readers.incidents import unknown
+from monitor.readers.dashboard.tiles import DAYS, WORDS
+from monitor.readers.incidents import LARGEST_ANSWER
 from monitor.senders.pages import Pages, pages_of
 from monitor.server.requests import require
-from monitor.updates.errors import Unavailable
+from monitor.settings import Settings
+from monitor.updates.errors import BadQuery, Unavailable
 from monitor.updates.impacts import IMPACTS
+from monitor.updates.text import one_line
+from monitor.updates.times import FIRST_YEAR, LAST_YEAR
+from monitor.updates.update import LONGEST_PAGE
 
 SECONDS_TO_KEEP, MOST_KEPT = 5, 10_000_000  # of made pages, in bytes; the durations in them grow old
 SECONDS_BETWEEN_TURNS = 0.005
-LISTING = {"id", "status", "since", "limit", "cursor"}  # what asks for one, not for the overview
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -49,7 +54,7 @@ Given = dict[str, str]  # the parameters in the address that say something
 
 def init_app(app: Flask) -> None:
     """Add `GET /` and `GET /static/…`."""
-    dashboard = Dashboard(pipeline_of(app).history, pages_of(app), app.config.get("READ_TOKEN"))
+    dashboard = Dashboard(app, pipeline_of(app).history, pages_of(app))
     app.get("/")(dashboard.page)
     app.get("/static/<path:filename>")(static_file)
 
@@ -66,11 +71,21 @@ def static_file(filename: str) -> Response:
     return response
 
 
+def title(value: str) -> str:
+    """Check the title of the page."""
+    if not value.strip() or len(value) > LONGEST_PAGE or not value.isprintable():
+        raise ValueError(f"is not a text of 1 to {LONGEST_PAGE} characters, such as Example Inc. status")
+    return value.strip()
+
+
+SETTINGS: Settings = {"TITLE": title}
+
+
 class Dashboard:
     """The page of one history and its registry of pages."""
 
-    def __init__(self, history: History, pages: Pages, token: str | None) -> None:
-        self._history, self._pages, self._token = history, pages, token
+    def __init__(self, app: Flask, history: History, pages: Pages) -> None:
+        self._history, self._pages, self._token = history, pages, app.config.get("READ_TOKEN")
         self._one_at_a_time = Lock()
         # What was made, after which arrival, and when by the monotonic clock; the longest unasked first.
         self._kept: dict[tuple[tuple[str, str], ...], tuple[bytes, int, float]] = {}
@@ -83,7 +98,16 @@ class Dashboard:
             undefined=StrictUndefined,
         )
         self._templates.filters.update(FILTERS)
-        self._templates.globals.update(version=version.hexdigest(), impacts=IMPACTS, statuses=query.STATUSES)
+        self._templates.globals.update(
+            version=version.hexdigest(),
+            program=app.config["VERSION"],
+            title=app.config.get("TITLE", "event_monitor"),
+            needs_token="WEBHOOK_TOKEN" in app.config,
+            impacts=IMPACTS,
+            words_of_states=WORDS,
+            statuses=query.STATUSES,
+            days=DAYS,
+        )
 
     def page(self) -> Response:
         """Answer the page, or with 401 a form for the token, or with 503 why nothing can be read just now.
@@ -99,36 +123,39 @@ class Dashboard:
             if not request.accept_mimetypes.accept_html:
                 raise
             return Response(self._render("token.html", given), 401, HEADERS)
-        asked = query.read(arguments)
+        try:
+            day = _day(arguments.pop("day", None))
+            asked = query.read(arguments)
+        except BadQuery as reason:
+            if not request.accept_mimetypes.accept_html:
+                raise
+            return Response(self._render("refused.html", given, reason=str(reason)), 400, HEADERS)
         try:
             with self._one_at_a_time:
-                return Response(self._page(given, asked), 200, HEADERS)
+                return Response(self._page(given, asked, day), 200, HEADERS)
         except Unavailable as reason:
             body = self._render("unavailable.html", given, reason=str(reason))
             return Response(body, 503, HEADERS | {"Retry-After": "5"})
 
-    def _page(self, given: Given, asked: Query) -> bytes:
+    def _page(self, given: Given, asked: Query, day: date | None) -> bytes:
         """Return a page as it is kept, or made anew."""
         newest = self._history.arrivals(None, 1)
         number = newest[0].number if newest else 0
-        key = tuple(sorted(given.items()))
+        key = (("", _own_address()), *sorted(given.items()))
         body, made_after, made_at = self._kept.pop(key, (b"", 0, 0.0))
         if not body or made_after != number or monotonic() - made_at > SECONDS_TO_KEEP:
-            body, made_at = self._make(given, asked), monotonic()
+            body, made_at = self._make(given, asked, day, 1), monotonic()
+            if len(body) > LARGEST_ANSWER:
+                body = self._make(given, asked, day, 4)
         self._kept[key] = body, number, made_at
         while len(self._kept) > 1 and sum(len(kept) for kept, _, _ in self._kept.values()) > MOST_KEPT:
             del self._kept[next(iter(self._kept))]
         return body
 
-    def _make(self, given: Given, asked: Query) -> bytes:
-        now, asked, known = datetime.now(UTC), self._pages.resolve(asked), self._pages.known()
-        if found := unknown(asked, self._pages):
-            template = "unknown.html"
-        elif LISTING & given.keys():
-            template, found = "listing.html", listing(self._history, self._pages, asked)
-        else:
-            template, found = "overview.html", overview(self._history, self._pages, known, asked, now)
-        return self._render(template, given, now=now, asked=asked, choices=choices(known, asked), **found)
+    def _make(self, given: Given, asked: Query, day: date | None, share: int) -> bytes:
+        """Return a page, of which each list holds a `share`-th of what it may."""
+        template, found = shown(self._history, self._pages, given, asked, day, share)
+        return self._render(template, given, tell=Teller(share), webhook=_own_address() + "webhook/statuspage", **found)
 
     def _render(self, template: str, given: Given, **context: object) -> bytes:
         """Return a page's HTML; a large one takes tens of milliseconds, so others get their turn in between."""
@@ -143,7 +170,8 @@ class Dashboard:
             """Return the address of this page with these parameters in place of those it has."""
             return address(**{name: value for name, value in given.items() if name != "token"} | changes)
 
-        context |= {"address": address, "narrowed": narrowed, "token": token, "given": given, "tell": Teller()}
+        context |= {"address": address, "narrowed": narrowed, "token": token, "given": given}
+        context["served"] = {rule.rule for rule in current_app.url_map.iter_rules()}
         parts, turn = [], monotonic()
         for part in self._templates.get_template(template).generate(context):
             parts.append(part)
@@ -151,3 +179,20 @@ class Dashboard:
                 take_turns()
                 turn = monotonic()
         return "".join(parts).encode()
+
+
+def _day(values: list[str] | None) -> date | None:
+    """Return the day that is asked for."""
+    if values is None:
+        return None
+    with suppress(TypeError, ValueError):
+        day = date.fromisoformat(*values)
+        if FIRST_YEAR <= day.year <= LAST_YEAR:
+            return day
+    raise BadQuery("day is not one date such as 2025-11-03")
+
+
+def _own_address() -> str:
+    """Return the address that was asked, without a path; a proxy that ends TLS says so."""
+    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
+    return f"{scheme}://{one_line(request.host, LONGEST_PAGE) or 'localhost'}/"

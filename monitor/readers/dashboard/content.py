@@ -1,63 +1,107 @@
-"""What the dashboard shows, read from the history: the overview, or a listing where a state or an id is asked for.
+"""What the dashboard shows, read from the history: the overview, a listing, or what happened on a day.
 
-What comes out are the values of templates/overview.html and listing.html. Every list is bounded, whatever the history
-holds. Between its steps others get their turn. All of it raises Unavailable.
+What comes out are a template and its values. Every list is bounded, whatever the history holds. Between its steps
+others get their turn. All of it raises Unavailable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 import gevent
 
 from monitor.history import query
 from monitor.history.contract import Arrival, History, Page
 from monitor.history.query import Query
-from monitor.readers.dashboard.tiles import MOST_TILES, start_of, tiles
+from monitor.readers.dashboard.choices import (
+    MOST_CHOICES,
+    components_offered,
+    name_of,
+    pages_offered,
+    unknown_component,
+)
+from monitor.readers.dashboard.tiles import MOST_TILES, days_of, first_day, start_of, tiles
+from monitor.readers.incidents import unknown
 from monitor.readers.pages import UNKNOWN
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import RANK, impact_of
 from monitor.updates.incident import Incident
-from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PAGE
 
-MOST_BROKEN, MOST_MAINTENANCE, MOST_LATEST, MOST_ENDED, MOST_LISTED, MOST_WHOLE = 50, 10, 20, 10, 50, 3
+MOST_BROKEN, MOST_MAINTENANCE, MOST_LATEST, MOST_ENDED, MOST_LISTED, MOST_WHOLE = 50, 10, 12, 10, 50, 3
 ROWS_AT_ONCE, MOST_OPEN, LOOKED_BACK_FOR_ENDED, LOOKED_BACK_FOR_LATEST = 100, 500, 40, 300
+MOST_WITH_DAYS = 3  # pages that are shown day by day
+
+LISTING = {"id", "status", "since", "limit", "cursor"}  # what asks for one, not for the overview
 
 Values = dict[str, object]
 
 
-def overview(history: History, pages: Pages, known: Sequence[Page], asked: Query, now: datetime) -> Values:
-    """Return what is so at `now`, of the pages, components and impacts that are asked for.
+def shown(
+    history: History, pages: Pages, given: Collection[str], asked: Query, day: date | None, share: int
+) -> tuple[str, Values]:
+    """Return the template and the values of a page, of which each list holds a `share`-th of what it may."""
+    now, asked, known = datetime.now(UTC), pages.resolve(asked), pages.known()
+    arrivals = history.arrivals(None, LOOKED_BACK_FOR_LATEST)
+    components = components_offered(history, arrivals, asked, MOST_CHOICES // share)
+    template, found = "unknown.html", unknown(asked, pages) or unknown_component(history, components, asked)
+    if found:
+        pass
+    elif day:
+        template, found = "listing.html", on_day(history, pages, asked, day, now)
+    elif not LISTING.isdisjoint(given):
+        template, found = "listing.html", listing(history, pages, asked)
+    elif known or arrivals:
+        template, found = "overview.html", overview(history, pages, known, arrivals, asked, now, share)
+    else:
+        template = "empty.html"
+    names = [name_of(page) for page in known if page.id in (asked.page_ids or ())]
+    found |= {"choices": pages_offered(known, asked, MOST_CHOICES // share), "components": components}
+    found |= {"more_pages": len(known) > MOST_CHOICES // share, "name": names[0] if names else ""}
+    return template, found | {"now": now, "asked": asked}
+
+
+def overview(
+    history: History,
+    pages: Pages,
+    known: Sequence[Page],
+    arrivals: Sequence[Arrival],
+    asked: Query,
+    now: datetime,
+    share: int,
+) -> Values:
+    """Return what is so at `now`, of the pages, components and impacts that are asked for, a `share`-th of each list.
 
     `open` and `open_pages` count what is broken, `more_…` what is left out; `is_all` is False where more is open than
     was read.
     """
     states, is_all = _open(history, asked)
-    shown = _worst_first(states)
-    broken = [state for state in shown if impact_of(state) != "maintenance"]
-    planned = [state for state in shown if impact_of(state) == "maintenance"]
+    listed = _worst_first(states)
+    broken = [state for state in listed if impact_of(state) != "maintenance"]
+    planned = [state for state in listed if impact_of(state) == "maintenance"]
     planned.sort(key=lambda state: (state.is_upcoming, state.began_at))
     known = [page for page in known if asked.page_ids is None or page.id in asked.page_ids]
     take_turns()
-    periods = history.periods(start_of(now))
+    periods = history.periods(start_of(first_day(now)))
     take_turns()
-    shown_tiles = tiles(known, periods, now)
+    shown_tiles = tiles(known, periods, now, MOST_TILES // share)
     take_turns()
+    with_days = shown_tiles if asked.page and len(shown_tiles) <= MOST_WITH_DAYS else []
     return {
         "open": len(broken),
         "open_pages": len({state.page_id for state in broken}),
         "is_all": is_all,
-        "broken": [pages.shown(state) for state in broken[:MOST_BROKEN]],
+        "broken": [pages.shown(state) for state in broken[: MOST_BROKEN // share]],
         "tiles": shown_tiles,
-        "more_tiles": max(0, len(known) - MOST_TILES),
+        "more_tiles": len(known) - len(shown_tiles),
+        "first_day": first_day(now),
+        "with_days": [(tile.page, days_of(tile, now)) for tile in with_days],
         "unreachable": sum(tile.state == UNKNOWN for tile in shown_tiles),
-        "latest": [Arrival(arrival.number, pages.shown(arrival.update)) for arrival in _latest(history, asked)],
-        "maintenance": [pages.shown(state) for state in planned[:MOST_MAINTENANCE]],
-        "more_maintenance": max(0, len(planned) - MOST_MAINTENANCE),
-        "ended": [pages.shown(state) for state in _ended(history, asked)],
+        "latest": [Arrival(arrival.number, pages.shown(arrival.update)) for arrival in _latest(arrivals, asked, now)],
+        "maintenance": [pages.shown(state) for state in planned[: MOST_MAINTENANCE // share]],
+        "more_maintenance": max(0, len(planned) - MOST_MAINTENANCE // share),
+        "ended": [pages.shown(state) for state in _ended(history, asked)[: MOST_ENDED // share]],
     }
 
 
@@ -71,43 +115,47 @@ def listing(history: History, pages: Pages, asked: Query) -> Values:
     limit = min(asked.limit, MOST_LISTED) if asked.id is None else MOST_WHOLE
     found = history.incidents(replace(asked, limit=limit))
     older = query.cursor(found[-1].place) if asked.id is None and len(found) == limit else None
-    return {"incidents": [pages.shown(row.incident) for row in found], "older": older}
+    return {"incidents": [pages.shown(row.incident) for row in found], "older": older, "day": None, "is_all": True}
 
 
-def choices(known: Sequence[Page], asked: Query) -> list[tuple[str, str]]:
-    """Return what a page can be asked for by, with its name to be read.
-
-    That is its name, or its id where a form could not send the name as it is. What is asked for now is among them.
-    """
-    offered = {_fit(page.name) or _fit(page.id): _name(page) for page in known}
-    if asked.page is not None and asked.page not in offered:
-        names = [_name(page) for page in known if page.id in (asked.page_ids or ())]
-        offered[asked.page] = names[0] if names else one_line(asked.page, LONGEST_PAGE)
-    return [(value, name) for value, name in offered.items() if value]
-
-
-def _fit(name: str) -> str:
-    return name if len(name) <= LONGEST_PAGE and name.isprintable() else ""
-
-
-def _name(page: Page) -> str:
-    return one_line(page.name, LONGEST_PAGE) or one_line(page.id, LONGEST_PAGE)
+def on_day(history: History, pages: Pages, asked: Query, day: date, now: datetime) -> Values:
+    """Return what was so on a day, the worst first, among the newest incidents that a query asks for."""
+    begin, end = start_of(day), start_of(day) + timedelta(days=1)
+    states, is_all = _newest(history, asked)
+    those = [
+        state
+        for state in states
+        if state.began_at < end and (state.ended_at or now) >= begin and state.status != "operational"
+        if not state.is_upcoming
+    ]
+    those.sort(key=lambda state: RANK[impact_of(state)])
+    shown = [pages.shown(state) for state in those[:MOST_LISTED]]
+    return {"incidents": shown, "older": None, "day": day, "is_all": is_all and len(shown) == len(those)}
 
 
-def _open(history: History, asked: Query) -> tuple[list[Incident], bool]:
+def _newest(history: History, asked: Query) -> tuple[list[Incident], bool]:
+    """Return the newest MOST_OPEN incidents, and whether these are all."""
     states: list[Incident] = []
-    asked = replace(asked, status="open", limit=ROWS_AT_ONCE)
+    asked = replace(asked, limit=ROWS_AT_ONCE)
     while len(states) < MOST_OPEN:
         found = history.incidents(asked)
         states += [row.incident for row in found]
         if len(found) < ROWS_AT_ONCE:
             return states, True
         asked = replace(asked, before=found[-1].place)
+        take_turns()
     return states, False
 
 
+def _open(history: History, asked: Query) -> tuple[list[Incident], bool]:
+    return _newest(history, replace(asked, status="open"))
+
+
 def _worst_first(states: Sequence[Incident]) -> list[Incident]:
-    """Return states without a component's own row where an incident of its page, as bad or worse, names it."""
+    """Return states, of equal ones the newest first.
+
+    A component's own row is left out where an incident of its page, as bad or worse, names it.
+    """
     shown: list[Incident] = []
     named: set[tuple[str, str]] = set()
     for state in sorted(states, key=lambda state: (RANK[impact_of(state)], state.is_component_update)):
@@ -116,15 +164,16 @@ def _worst_first(states: Sequence[Incident]) -> list[Incident]:
         elif (state.page_id, state.subject) in named:
             continue
         shown.append(state)
-    return shown
+    return sorted(shown, key=lambda state: (RANK[impact_of(state)], -state.began_at.timestamp()))
 
 
 def _ended(history: History, asked: Query) -> list[Incident]:
     newest = [row.incident for row in history.incidents(replace(asked, limit=LOOKED_BACK_FOR_ENDED))]
-    return [state for state in newest if not state.is_open and impact_of(state) != "operational"][:MOST_ENDED]
+    return [state for state in newest if not state.is_open and impact_of(state) != "operational"]
 
 
-def _latest(history: History, asked: Query) -> list[Arrival]:
-    has_filter = asked != Query(limit=asked.limit)
-    arrivals = history.arrivals(None, LOOKED_BACK_FOR_LATEST if has_filter else MOST_LATEST)
-    return [arrival for arrival in reversed(arrivals) if asked.matches(arrival.update)][:MOST_LATEST]
+def _latest(arrivals: Sequence[Arrival], asked: Query, now: datetime) -> list[Arrival]:
+    """Return the newest by the times that are shown; one that is ahead of our clock counts as of now."""
+    those = [arrival for arrival in arrivals if asked.matches(arrival.update)]
+    those.sort(key=lambda arrival: (min(arrival.update.updated_at, now), arrival.number), reverse=True)
+    return those[:MOST_LATEST]

@@ -7,7 +7,7 @@ length. What HTML means is the templates': they escape all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from html import escape
 
@@ -27,8 +27,8 @@ Entry = tuple[datetime | None, str, str]  # when, in which status, and what was 
 class Teller:
     """Tells the stories of one page, which together have a bound."""
 
-    def __init__(self) -> None:
-        self._left = LARGEST_STORIES
+    def __init__(self, share: int = 1) -> None:
+        self._left = LARGEST_STORIES // share
 
     def __call__(self, incident: Incident, is_whole: bool) -> tuple[list[Entry], int]:
         """Return the newest entries that fit, and how many do not.
@@ -79,6 +79,13 @@ def lasted(incident: Incident, now: datetime) -> str:
     return f"{'due for' if incident.is_upcoming else 'for'} {_duration(now - incident.began_at)}"
 
 
+def ago(at: datetime, now: datetime) -> str:
+    """Return how long ago an instant was."""
+    if at > now + timedelta(minutes=1):
+        return f"in {_duration(at - now)}"
+    return "just now" if now - at < timedelta(minutes=1) else f"{_duration(now - at)} ago"
+
+
 def _duration(span: timedelta) -> str:
     """Return a length of time in words, in its two largest units: `2 h 14 min`."""
     minutes = int(span.total_seconds()) // 60
@@ -102,7 +109,32 @@ def in_utc(at: datetime) -> str:
     return f"{at.day} {at:%b %Y, %H:%M}"
 
 
+def in_full(day: date) -> str:
+    """Return a day as a person reads it."""
+    return f"{day.day} {day:%B %Y}"
+
+
+def beside(day: date) -> tuple[date, date]:
+    """Return the days before and after a day."""
+    return day - timedelta(days=1), day + timedelta(days=1)
+
+
 FILTERS: Mapping[str, Callable[..., object]] = {
     function.__name__: function
-    for function in (line, words, key, lasted, iso, in_utc, impact_of, in_words, message, plain, product)
+    for function in (
+        line,
+        words,
+        key,
+        lasted,
+        ago,
+        iso,
+        in_utc,
+        in_full,
+        beside,
+        impact_of,
+        in_words,
+        message,
+        plain,
+        product,
+    )
 }

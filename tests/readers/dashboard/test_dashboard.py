@@ -1,13 +1,17 @@
 """The dashboard over HTTP: what is on the page, for whom, how large and how safe. A browser opens it elsewhere."""
 
+import json
 import re
 import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import parse_qs
 
 import pytest
 
+from monitor.pipeline import pipeline_of
 from monitor.senders.pages import KnownPage, pages_of
 from monitor.updates.impacts import IMPACTS
 from tests.conftest import ROOT, InProcess, incident
@@ -39,26 +43,27 @@ def component(status, at, change="c1"):
 
 
 class Reader(HTMLParser):
-    """A page's text by the id of the heading of its sections, without tooltips; its links; its elements."""
+    """A page's text by the id of the heading of its sections, without tooltips; its links; its elements; no footer."""
 
     def __init__(self, text):
         super().__init__()
         self.sections, self.links, self.elements = {None: ""}, [], []
-        self._section, self._is_tooltip = None, False
+        self._section, self._is_tooltip, self._is_footer = None, False, False
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
         self.elements.append((tag, given))
         self._is_tooltip = tag == "title"
+        self._is_footer = self._is_footer or tag == "footer"
         if tag == "section":
             self._section = given["aria-labelledby"]
             self.sections[self._section] = ""
-        if tag == "a":
+        if tag == "a" and not self._is_footer:
             self.links.append(given["href"])
 
     def handle_data(self, text):
-        self.sections[self._section] += "" if self._is_tooltip else text
+        self.sections[self._section] += "" if self._is_tooltip or self._is_footer else text
 
     def handle_endtag(self, tag):
         self._is_tooltip = False
@@ -93,7 +98,9 @@ def test_a_page_has_a_tile_with_the_word_of_its_worst_open_incident(app):
     app.post(ended("c", page={"id": "p2", "name": "Contoso"}))
 
     assert re.fullmatch(
-        r"Pages Fabrikam Major 2 incidents 90 days: \d major Contoso Operational 90 days: \d minor", page(app)["pages"]
+        r"Pages Fabrikam Major 2 incidents 90 days ago Today Major on \d days? Pushed just now "
+        r"1 page is well: Contoso Contoso Operational 90 days ago Today Minor on \d days? Pushed just now",
+        page(app)["pages"],
     )
 
 
@@ -125,9 +132,9 @@ def test_a_component_outage_is_open_critical_and_counted_everywhere(app, query):
     shown = page(app, query)
 
     assert "<title>1 broken ·" in app.get(f"/{query}").text
-    assert shown["broken"].startswith("Broken now: 1 on 1 page Critical Fabrikam Sign-in")
-    assert re.match(r"Pages Fabrikam Critical 90 days: \d critical", shown["pages"])
-    assert "critical" in [given.get("class") for tag, given in shown.elements if tag == "rect"]
+    assert re.match(r"Broken now[^:]*: 1 (on 1 page )?Critical Fabrikam Sign-in", shown["broken"])
+    assert re.match(r"Pages Fabrikam Critical 90 days ago Today Critical on \d days?", shown["pages"])
+    assert "critical" in [given.get("class") for tag, given in shown.elements if tag == "path"]
     for listed in ("status=open", "status=major_outage", "since=2020-01-01", "id=c1"):
         assert "Critical Fabrikam Sign-in" in page(app, f"{query or '?'}&{listed}".replace("?&", "?"))["incidents"]
 
@@ -176,8 +183,9 @@ def test_a_page_is_found_whole_by_its_name_in_any_case_also_what_came_before_it_
         shown = page(app, query)
         assert "Northwind Unnamed" in shown["broken"]
         assert "Northwind Named" in shown["broken"]
-        assert shown["latest"].count("Northwind - ") == 2
-        assert ("option", {"value": query[6:], "selected": None}) in shown.elements
+        assert "Northwind Unnamed" in shown["latest"].replace("Northwind", "Northwind ").replace("  ", " ")
+        assert ("option", {"value": "Northwind", "selected": None}) in shown.elements
+        assert shown["broken"].startswith("Broken now on Northwind: 2")
 
 
 @pytest.mark.parametrize("query", ["?page=Fabricam", "?page=Fabricam&status=open"])
@@ -189,7 +197,8 @@ def test_a_name_that_nobody_knows_is_said_to_be_unknown_with_the_nearest(app, qu
     assert "Nothing is broken" not in app.get(f"/{query}").text
     assert shown["unknown"].startswith("No page is known as Fabricam Nearest are Fabrikam.")
     assert (
-        "Broken now: 1" in page(app, next(link for link in shown.links if "Fabrikam" in link).split("&")[0])["broken"]
+        "Broken now on Fabrikam: 1"
+        in page(app, next(link for link in shown.links if "Fabrikam" in link).split("&")[0])["broken"]
     )
 
 
@@ -202,10 +211,10 @@ def test_a_page_that_cannot_be_reached_is_unknown_and_never_well(app):
     app.post(running("i2"))
 
     assert shown["broken"] == "Nothing is known to be broken: 2 pages cannot be reached"
-    assert "Unknown answers 503" in shown["pages"]
+    assert "Unknown 90 days ago Today answers 503" in shown["pages"]
     assert "Operational" not in shown["pages"]
-    assert other["broken"] == "Nothing is known to be broken here: 1 page cannot be reached"
-    assert other["pages"] == "Pages other.example Unknown no answer within 10 s"
+    assert other["broken"] == "Nothing is known to be broken on other.example: 1 page cannot be reached"
+    assert "other.example Unknown 90 days ago Today no answer within 10 s Not heard yet" in other["pages"]
     assert "Minor" in page(app)["pages"]
 
 
@@ -249,7 +258,7 @@ def test_a_link_to_the_provider_is_one_of_the_web_and_of_bounded_length(app):
     app.post(running("b", shortlink="data:text/html,<script>"))
     app.post(running("c", shortlink="https://stspg.io/" + 3000 * "c"))
 
-    links = [a for tag, a in page(app).elements if tag == "a" and not a["href"].startswith(("?", "#"))]
+    links = [a for tag, a in page(app).elements if tag == "a" and ":" in a["href"]]
 
     assert links == [{"href": "https://stspg.io/a", "rel": "noopener noreferrer nofollow"}]
 
@@ -292,6 +301,136 @@ def test_a_bad_filter_is_refused_and_named(app):
 
         assert answer.status_code == 400
         assert re.split("=| ", query)[0] in answer.get_json()["error"]
+
+
+def test_a_bad_filter_in_a_browser_is_a_page_that_says_so(app):
+    for query in ("status=broken", "day=yesterday", "day=9999-12-31", "day=2026-01-01&day=2026-01-02"):
+        answer = app.get(f"/?{query}", headers={"Accept": "text/html"})
+
+        assert answer.status_code == 400
+        assert f"The filter in the address cannot be used {query.split('=')[0]} is" in Reader(answer.text)["refused"]
+
+
+def test_what_is_equally_bad_stands_newest_first_components_among_incidents(app):
+    app.post(running("a", name="Older", impact="major"))
+    app.post(component("partial_outage", ago(minutes=10)) | {"page": {"id": "p2", "name": "Contoso"}})
+    app.post(running("b", name="Worse", impact="critical", created_at=ago(days=3)))
+
+    assert re.search("Worse.*Contoso Sign-in.*Older", page(app)["broken"])
+
+
+def test_updates_are_in_the_order_of_the_times_that_they_show(app):
+    app.post(running("a", name="Second", updated_at=ago(minutes=20)))
+    app.post(running("b", name="First", updated_at=ago(minutes=3, seconds=5)))
+    app.post(running("c", name="Third", updated_at=ago(hours=5)))
+
+    latest = page(app)["latest"]
+
+    assert re.search("3 min ago .*First.* 20 min ago .*Second.* 5 h ago .*Third", latest)
+
+
+@pytest.mark.parametrize("query", ["?component=sign-in", "?impact=minor", "?page=p1", "?page=p1&impact=critical"])
+def test_a_tile_is_the_same_whatever_the_filter(app, query):
+    app.post(running())
+    app.post(running("b", impact="major", components=[{"id": "c2", "name": "Uploads"}]))
+
+    def tile(query):
+        return re.search("Pages (Fabrikam Major .* Pushed just now)", page(app, query)["pages"])[1]
+
+    assert tile(query) == tile("")
+
+
+def test_components_are_offered_and_an_unknown_one_is_said_to_be_so(app):
+    app.post(running())
+    app.post(ended("b", components=[{"id": "c2", "name": "Uploads"}], page={"id": "p2", "name": "Contoso"}))
+
+    shown, unknown = page(app), page(app, "?component=uplaods")
+    offered = [given["value"] for tag, given in shown.elements if tag == "option" and given.keys() == {"value"}]
+
+    assert {"Sign-in", "Uploads"} <= set(offered)
+    assert unknown["unknown"].startswith("No component is known as uplaods Nearest are Uploads.")
+    assert page(app, "?page=Contoso&component=Sign-in")["unknown"].startswith("No component of Contoso is known as")
+    assert page(app, "?component=c2")["broken"] == "Nothing is broken in c2"
+
+
+def test_each_day_of_a_page_is_a_link_to_what_happened_on_it(app):
+    app.post(running("a", name="Over", created_at=ago(days=4), updated_at=ago(days=3), status="resolved"))
+    app.post(running("b", name="Later"))
+    app.post(component("major_outage", ago(days=5)))
+
+    shown = page(app, "?page=p1")
+    days = [given for tag, given in shown.elements if tag == "a" and "day=" in given["href"]]
+    on = {given["href"].split("day=")[1]: given for given in days}
+    day = page(app, on[ago(days=3)[:10]]["href"])
+
+    assert len(days) == len(on) == 90
+    assert on[ago(days=3)[:10]]["title"].endswith(": Critical")
+    assert on[ago(days=20)[:10]]["title"].endswith(": No incident")
+    assert re.match(r"Fabrikam on \d+ \w+ \d{4} Critical Fabrikam Sign-in.* Minor Fabrikam Over", day["incidents"])
+    assert "Later" not in day["incidents"]
+    assert ago(days=2)[:10] in day.links[[link.count("day=") for link in day.links].index(1) + 1]
+    assert "No incident is known of that day" in page(app, on[ago(days=20)[:10]]["href"])["incidents"]
+    for end in ("1970-01-01", "2099-12-31"):
+        assert "No incident is known of that day" in page(app, f"?day={end}")["incidents"]
+
+
+def test_a_page_says_when_and_how_it_was_last_heard_and_one_that_is_silent_is_not_simply_well(app):
+    app.post(ended())
+    app.post(ended("b", page={"id": "p2", "name": "Contoso"}))
+    pages_of(app.application).polled(KnownPage("https://status.example"), "p2", None)
+    for known in pipeline_of(app.application).history._pages.values():
+        known.pushed_at -= timedelta(days=8)
+
+    shown = page(app)["pages"]
+
+    assert "1 page was not heard for a week: Fabrikam Fabrikam No news" in shown
+    assert "Pushed 8 days ago 1 page is well: Contoso Contoso Operational" in shown
+    assert "Pushed 8 days ago, polled just now" in shown
+
+
+def test_quiet_pages_fold_into_one_line(app):
+    for number in range(8):
+        app.post(ended("a", page={"id": f"p{number}", "name": f"Page {number}"}))
+
+    shown = page(app)
+
+    assert "8 pages are well: Page 0, Page 1, Page 2 and 5 more" in shown["pages"]
+    assert ("details", {"class": "folded", "id": "well"}) in shown.elements
+
+
+def test_the_page_bears_the_title_that_is_set_and_a_bad_one_is_refused():
+    text = InProcess({"TITLE": " Northwind <status> "}).get("/").text
+
+    assert text.count("Northwind &lt;status&gt;") == 2
+    for bad in ("", " ", "a\nb", 101 * "x"):
+        with pytest.raises(ValueError, match="MONITOR_TITLE is not a text"):
+            InProcess({"TITLE": bad})
+
+
+def test_the_footer_and_the_head_name_where_else_it_can_be_read(start):
+    monitor = start(environment={"MONITOR_READ_TOKEN": "t0k"})
+    monitor.post(running())
+
+    text = monitor.get("/?token=t0k&page=p1").text
+    links = re.findall(r'<a href="([^"]+)">(Feed|Calendar|API)</a>', text)
+    (feed,) = re.findall(r'<link rel="alternate" type="application/atom\+xml" title="Updates" href="([^"]+)">', text)
+
+    assert len(links) == 3
+    assert "event_monitor 1.0.0" in text
+    for address in (*[address for address, _ in links], unescape(feed)):
+        assert monitor.get(f"/{address}").status_code == 200
+    assert parse_qs(unescape(feed).split("?")[1]) == {"token": ["t0k"], "page": ["p1"]}
+
+
+def test_the_overview_stays_under_a_mebibyte_with_a_thousand_hostile_names(app):
+    for number in range(1_000):
+        name = f"{number}" + 196 * '"' if number % 2 else f"{number}" + 196 * "\U0001f525"
+        fields = {"name": name, "shortlink": "https://x.example/" + 1_900 * "&"}
+        broken = [{"id": name[:60], "name": name, "status": "partial_outage"}]
+        app.post(running(name, page={"id": name, "name": name}, components=broken, **fields))
+
+    for query in ("", "?impact=minor"):
+        assert len(app.get(f"/{query}").data) < 1024 * 1024
 
 
 def test_a_long_story_is_whole_at_its_own_address(app):
@@ -396,11 +535,27 @@ def test_the_files_of_the_page_are_kept_by_the_browser_and_never_redirected(shar
         assert shared.get(address, allow_redirects=False).status_code == 404
 
 
-def test_a_page_of_no_updates_says_so():
-    shown = page(InProcess())
+def test_a_page_of_no_updates_says_how_to_get_some(start):
+    monitor = start(environment={"MONITOR_WEBHOOK_TOKEN": "t0k"})
 
-    assert shown["broken"] == "Nothing is broken"
-    assert "No update has come yet" in shown["pages"]
+    text = monitor.get("/").text
+    codes = {name: unescape(code) for name, code in re.findall(r'<code id="(\w+)"[^>]*>(.*?)</code>', text, re.DOTALL)}
+    command = codes["trying"].replace("YOUR-TOKEN", "t0k")
+    said = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+
+    assert Reader(text)["empty"].startswith("No page is known yet")
+    assert codes["webhook"] == f"{monitor.url}/webhook/statuspage?token=YOUR-TOKEN"
+    assert "MONITOR_PAGES=" in codes["polling"]
+    assert json.loads(said) == {"status": "accepted"}
+    assert page(monitor)["broken"].startswith("Broken now: 1 on 1 page Major Example Sign-in errors for under a minute")
+
+
+@pytest.mark.parametrize(("given", "scheme"), [("https", "https"), ("javascript", "http")])
+def test_the_address_on_the_empty_page_is_the_one_that_was_asked(app, given, scheme):
+    text = app.get("/", headers={"Host": "monitor.example", "X-Forwarded-Proto": given}).text
+
+    assert f">{scheme}://monitor.example/webhook/statuspage</code>" in text
+    assert ">http://other.example/webhook/statuspage</code>" in app.get("/", headers={"Host": "other.example"}).text
 
 
 def luminance(colour):
@@ -433,3 +588,7 @@ def test_every_text_has_a_contrast_of_four_and_a_half(mode):
     for back in (*IMPACTS, "notice"):
         assert contrast(colours[f"on-{back}"], colours[back]) >= 4.5, back
     assert contrast(colours["focus"], colours["back"]) >= 3
+    # Those who see no red and green tell two impacts apart by how light they are, and by how tall.
+    assert contrast(colours["mark-minor"], colours["mark-major"]) >= 1.5
+    for impact in ("critical", "major", "minor"):
+        assert contrast(colours[f"mark-{impact}"], colours["quiet"]) >= 3, impact

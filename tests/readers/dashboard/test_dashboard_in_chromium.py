@@ -68,7 +68,8 @@ def test_an_open_story_the_focus_and_the_place_in_the_page_stay_over_an_update(l
     for number in range(30):
         live.post(running(page, f"i{number}", name=f"Number {number}", created_at=ago(hours=3 + number)))
     tab = connected(browse(of(live, page), viewport={"width": 1000, "height": 500}))
-    opened = tab.locator("details", has_text="Number 20")
+    tab.locator("#more-broken > summary").click()
+    opened = tab.locator(".incident details", has_text="Number 20")
     opened.locator("summary").focus()
     tab.keyboard.press("Enter")
     opened.scroll_into_view_if_needed()
@@ -77,7 +78,7 @@ def test_an_open_story_the_focus_and_the_place_in_the_page_stay_over_an_update(l
     live.post(running(page, "i99", name="Another", impact="critical"))
     tab.get_by_role("heading", name="Another").wait_for()
 
-    assert tab.locator("details[open]").count() == 1
+    assert tab.locator(".incident details[open]").count() == 1
     assert opened.get_attribute("open") is not None
     assert "Number 20" in tab.evaluate("document.activeElement.innerText")
     assert abs(opened.bounding_box()["y"] - before) < 2
@@ -107,7 +108,7 @@ def test_the_filters_are_in_the_address_and_without_the_empty_ones(live, page, b
 
     tab.get_by_label("Page", exact=True).select_option(page["name"])
     tab.get_by_label("Impact", exact=True).select_option("Critical")
-    tab.get_by_role("button", name="Filter").click()
+    tab.get_by_role("button", name="Apply").click()
     tab.wait_for_url("**/?*")
 
     assert tab.url.split("/?")[1] == f"page={page['name'].replace(' ', '+')}&impact=critical"
@@ -137,7 +138,7 @@ def test_the_page_is_whole_without_javascript(live, page, browse):
     assert tab.locator("details[open] .story").is_visible()
     assert tab.locator("time").first.inner_text().endswith(" UTC")
     tab.get_by_label("Impact", exact=True).select_option("major")
-    tab.get_by_role("button", name="Filter").click()
+    tab.get_by_role("button", name="Apply").click()
 
     assert "impact=major" in tab.url
     assert tab.get_by_text("Nothing is broken").is_visible()
@@ -244,8 +245,104 @@ def test_a_history_that_was_away_is_shown_once_it_is_back(start, browse, tmp_pat
         postgresql.start()
 
     until(lambda: monitor.get("/ready").status_code == 200)
-    tab.get_by_text("Nothing is broken").wait_for()
+    tab.get_by_text("No page is known yet").wait_for()
+    monitor.post(running({"id": "p1"}))
+    tab.get_by_text("Broken now: 1").wait_for()
     assert tab.get_by_role("search").is_visible()
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A monitor with something in every part of the page."""
+    running_one = Monitor(tmp_path_factory.mktemp("filled"))
+    for number, impact in enumerate(("critical", "major", "minor", None, "none") + 10 * ("minor",)):
+        page = {"id": f"p{number}", "name": f"Page {number}"}
+        running_one.post(running(page, impact=impact, created_at=ago(days=number), shortlink="https://x.example/y"))
+        running_one.post(running(page, "i2", impact=impact, status="resolved", updated_at=ago(days=number)))
+    for number in range(10):
+        running_one.post(running({"id": f"q{number}", "name": f"Quiet {number}"}, status="resolved"))
+    planned = {"impact": "maintenance", "status": "scheduled", "scheduled_for": ago(hours=-9)}
+    running_one.post(running({"id": "p1"}, "m1", **planned))
+    yield running_one
+    assert running_one.stop() == 0
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(filled, start, browse, width, scheme):
+    """https://github.com/dequelabs/axe-core/blob/develop/doc/API.md"""
+    axe = (ROOT / "tests" / "postman" / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    empty, guarded = start(), start(environment={"MONITOR_READ_TOKEN": "t0k"})
+    queries = ("", "?page=p1", "?status=open", "?id=i1&page=p1", "?page=nobody", "?component=nothing", "?status=bad")
+    day = f"?page=p1&day={ago(days=0)[:10]}"
+    found = []
+    for address in (empty.url, guarded.url, *[f"{filled.url}/{query}" for query in (*queries, day)]):
+        tab = browse(address, color_scheme=scheme, viewport={"width": width, "height": 844}, reduced_motion="reduce")
+        tab.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true })")
+        if width == 390 and tab.locator(".opens").count():
+            tab.locator(".opens").click()
+        tab.evaluate(axe)
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        violations = tab.evaluate("(rules) => axe.run(document, rules)", rules)["violations"]
+        found += [(address, one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in violations]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(("width", "height", "screens"), [(1400, 900, 1), (390, 844, 2)])
+def test_the_latest_update_is_near_the_top_however_much_is_broken(filled, browse, width, height, screens):
+    tab = browse(filled.url, viewport={"width": width, "height": height})
+
+    assert tab.locator("#broken ~ ol > li").count() == 8
+    latest = tab.locator(".latest > li").first.bounding_box()
+    assert latest["y"] + latest["height"] < screens * height
+    assert latest["y"] < tab.locator(".tiles").first.bounding_box()["y"] or width == 1400
+
+
+def test_the_filters_fold_behind_a_button_on_a_phone_also_without_javascript(filled, browse):
+    tab = browse(filled.url, viewport={"width": 390, "height": 844}, java_script_enabled=False)
+    assert not tab.get_by_role("search").is_visible()
+
+    tab.get_by_role("button", name="Filter").click()
+    tab.get_by_label("Impact", exact=True).select_option("major")
+    tab.get_by_role("button", name="Apply").click()
+
+    assert "impact=major" in tab.url
+    assert tab.get_by_role("button", name="Filter (on)").is_visible()
+
+
+def test_a_day_of_a_strip_is_named_and_followed(filled, browse):
+    tab = browse(filled.url)
+    strip = tab.locator("li", has=tab.get_by_role("link", name="Page 1", exact=True)).locator("a.strip")
+    box = strip.bounding_box()
+    today = {"x": box["width"] * 89.5 / 90, "y": 3}
+
+    strip.hover(position=today)
+    assert strip.get_attribute("title").endswith(": Major")
+    strip.hover(position={"x": box["width"] * 40.5 / 90, "y": 3})
+    assert strip.get_attribute("title").endswith(": No incident")
+    strip.click(position=today)
+    tab.wait_for_url(f"**/?page=p1&day={ago(days=0)[:10]}")
+    tab.go_back()
+    strip.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/?page=p1")
+
+    tab.locator(".days a").last.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**day=*")
+    assert "Page 1 on" in tab.inner_text("h1")
+
+
+def test_an_address_is_copied(start, browse):
+    monitor = start()
+    tab = browse(monitor.url)
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    tab.get_by_role("button", name="Copy").first.click()
+
+    tab.get_by_role("button", name="Copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == f"{monitor.url}/webhook/statuspage"
 
 
 def test_the_picture_in_readme_is_there_and_small():

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.readers.dashboard.tiles import MOST_TILES
+from monitor.updates.impacts import IMPACTS
 from tests.conftest import incident
 
 NOW = datetime.now(UTC)
-TILE = re.compile(r'<li class="(\w+)" id="t\d+">\s*<h3><a [^>]*>([^<]*)</a></h3>(.*?)</li>', re.DOTALL)
-RUN = re.compile(
-    r'<rect class="(\w+)" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"><title>([^<]*)</title></rect>(?=.*</svg>)'
-)
+TILE = re.compile(r'<li class="(\w+)" id="t\w+">\s*<h3><a [^>]*>([^<]*)</a></h3>(.*?)</li>', re.DOTALL)
+PATH = re.compile(r'<path class="(\w+)" d="([^"]+)"/>')
+IMPACT = dict(enumerate(IMPACTS))
 
 
 def day(number, hour=8):
@@ -35,9 +35,23 @@ def text(html):
     return " ".join(re.sub("<svg.*</svg>|<[^>]*>", " ", html, flags=re.DOTALL).split())
 
 
+def drawn(html):
+    """The runs of days that are alike and not quiet: the first, how many, the impact, its height."""
+    runs = [
+        (int(first), int(days), impact, int(height))
+        for impact, path in PATH.findall(html)
+        for first, days, height in re.findall(r"M(\d+) \d+h(\d+)v(\d+)h-\d+z", path)
+    ]
+    return sorted(runs)
+
+
 def strip(app):
     ((_, _, html),) = tiles(app)
-    return [(int(first), int(days), impact) for impact, first, _, days, _, _ in RUN.findall(html)]
+    found = [run[:3] for run in drawn(html)]
+    said = re.search('data-days="(\\d{90})"', html)
+    for first, days, impact in found:
+        assert {IMPACT[int(rank)] for rank in said[1][first : first + days]} == {impact}
+    return found
 
 
 def test_a_day_is_as_bad_as_its_worst_incident_whatever_the_order(app):
@@ -94,12 +108,9 @@ def test_the_strip_is_said_in_a_sentence_and_the_worse_is_taller(app):
 
     (_, _, busy), (_, _, calm) = tiles(app)
 
-    minor, major = [(int(y), int(height)) for _, _, y, _, height, _ in RUN.findall(busy)]
-    assert (minor, major) == ((4, 6), (2, 8))
-    assert text(busy) == "Major 90 days: 2 major, 1 minor"
-    assert text(calm) == "Operational No incident in 90 days"
-    days = [f"{at.day} {at:%b}" for at in (day(9), day(1), day(0))]
-    assert [run[-1] for run in RUN.findall(busy)] == [f"{days[0]}: Minor", f"{days[1]} to {days[2]}: Major"]
+    assert [run[2:] for run in drawn(busy)] == [("minor", 4), ("major", 7)]
+    assert text(busy) == "Major 90 days ago Today Major on 2 days, minor on 1 day Pushed just now"
+    assert text(calm) == "Operational 90 days ago Today No incident in 90 days Pushed just now"
 
 
 def test_of_many_pages_the_worst_and_the_latest_are_shown_worst_first(app):

@@ -18,15 +18,49 @@ function streamAddress() {
 
 const time = { hour: "2-digit", minute: "2-digit" }, day = { day: "numeric", month: "short" };
 const ofToday = new Intl.DateTimeFormat(undefined, time), ofThisYear = new Intl.DateTimeFormat(undefined, { ...day, ...time });
+const ofDays = new Intl.DateTimeFormat(undefined, { ...day, year: "numeric", timeZone: "UTC" });
 const ofOtherYears = new Intl.DateTimeFormat(undefined, { ...day, year: "numeric", ...time });
 
 function localise(within) {
   const now = new Date();
   for (const element of within.querySelectorAll("time")) {
     const instant = new Date(element.dateTime);
+    if (element.className === "ago") {
+      element.title = `${ofOtherYears.format(instant)}, ${element.title}`;
+      continue;
+    }
     const isToday = instant.toDateString() === now.toDateString(), isNear = instant.getFullYear() === now.getFullYear();
     element.textContent = (isToday ? ofToday : isNear ? ofThisYear : ofOtherYears).format(instant);
   }
+}
+
+// What only a script can do is offered by it.
+function enliven(within) {
+  localise(within);
+  for (const button of within.querySelectorAll(".copy")) button.hidden = false;
+}
+
+// Without https a browser gives no clipboard: then the text is selected.
+async function copy(button) {
+  const text = document.getElementById(button.getAttribute("aria-describedby"));
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(text);
+    button.textContent = "Selected";
+  }
+}
+
+// The day of a strip that the pointer is on, and what was that day.
+function dayAt({ target, clientX }) {
+  const strip = target.closest?.("a.strip"), of = document.getElementById("strips")?.dataset;
+  if (!strip) return null;
+  const { left, width } = strip.getBoundingClientRect(), last = 89;
+  const number = Math.max(0, Math.min(last, Math.floor((clientX - left) / width * (last + 1))));
+  const day = new Date(Date.parse(of.first) + number * 86_400_000);
+  const word = of.words.split(",")[strip.dataset.days?.[number] ?? 6];
+  return { strip, day, word: word === "Operational" ? "No incident" : word };
 }
 
 // Said after a moment: a connection that is cut and comes back at once is no news.
@@ -97,7 +131,7 @@ function replace(made) {
   const old = document.getElementById("main"), main = made.getElementById("main");
   if (main.innerHTML === shown) return;
   shown = main.innerHTML;
-  localise(main);
+  enliven(main);
   const opened = new Map([...old.querySelectorAll("details")].map((details) => [details.id, details.open]));
   for (const details of main.querySelectorAll("details")) details.open = opened.get(details.id) ?? details.open;
   const isNew = (element) => !document.getElementById(element.id);
@@ -123,19 +157,22 @@ function announce(update) {
 // The filters know new pages, too, unless someone is using them.
 function renew(id, made) {
   const old = document.getElementById(id), fresh = made.getElementById(id);
-  if (!fresh || old?.contains(document.activeElement) || (old && isEdited(old))) return;
+  if (!fresh || old?.contains(document.activeElement) || (old && isEdited(old.querySelector("form")))) return;
+  if (old?.querySelector(":popover-open")) return;
   if (old) old.replaceWith(document.adoptNode(fresh));
   else document.querySelector("header").append(document.adoptNode(fresh));
 }
 
 function isEdited(form) {
-  return [...form.elements].some((field) => field.name && field.value !== (parameters.get(field.name) ?? ""));
+  const chosen = (select) => Math.max(0, [...select.options].findIndex((option) => option.defaultSelected));
+  const isLeft = (field) => field.options ? field.selectedIndex === chosen(field) : field.value === field.defaultValue;
+  return ![...form.querySelectorAll("select, input")].every(isLeft);
 }
 
-const REACHABLE = "a[href], summary";
+const REACHABLE = "a[href], summary, button";
 
 function place(element) {
-  const holder = element?.matches?.("main " + REACHABLE.replace(", ", ", main ")) ? element.closest("[id]") : null;
+  const holder = element?.matches?.(`main :is(${REACHABLE})`) ? element.closest("[id]") : null;
   return holder && { id: holder.id, index: [...holder.querySelectorAll(REACHABLE)].indexOf(element) };
 }
 
@@ -144,14 +181,28 @@ function at({ id, index }) {
 }
 
 function topmost(main) {
-  for (const element of main.querySelectorAll("details[id], li[id]")) {
+  for (const element of main.querySelectorAll("details[id]:not(.folded), li[id]")) {
     const { top, bottom } = element.getBoundingClientRect();
     if (bottom > 0) return { id: element.id, top };
   }
   return null;
 }
 
-localise(document);
+enliven(document);
+addEventListener("pointermove", (event) => {
+  const found = dayAt(event);
+  if (found) found.strip.title = `${ofDays.format(found.day)}: ${found.word}`;
+});
+// A pointer chooses a day of the strip; Enter goes to the page, where each day is a link.
+addEventListener("click", (event) => {
+  if (event.target.matches?.(".copy")) copy(event.target);
+  const found = dayAt(event);
+  if (!found) return;
+  const address = new URL(found.strip.href);
+  if (event.detail) address.searchParams.set("day", found.day.toISOString().slice(0, 10));
+  else address.searchParams.delete("day");
+  found.strip.href = address;
+}, { capture: true });
 addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (!value) formData.delete(name);
 });
