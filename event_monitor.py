@@ -83,11 +83,10 @@ def main() -> int:
     arguments = _arguments()
     if isinstance(arguments.command, settings.RemoteCommand):
         return arguments.command.run(arguments.url, arguments.given)
+    if arguments.command:
+        return _run(arguments.command, arguments.given)
     stderr = log_to_stderr()
     app = _app_of_the_environment()
-    if arguments.command:
-        command: settings.Command = arguments.command
-        return command.run(app)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         doors.warn(app, arguments.host)
     line = pipeline.pipeline_of(app)
@@ -106,6 +105,13 @@ def main() -> int:
 def _say(at_start: Sequence[str], url: str) -> None:
     for text in (*at_start, f"listening on {url}"):
         log.info("%s", text)
+
+
+def _run(command: settings.Command, given: settings.Given) -> int:
+    try:
+        return command.run(settings.from_environment(SETTINGS), given)
+    except settings.BadSetting as problem:
+        _exit_2(str(problem))
 
 
 def _app_of_the_environment() -> Flask:
@@ -129,19 +135,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"event_monitor {__version__}")
     parser.set_defaults(command=None)
     for option, command in COMMANDS.items():
-        if isinstance(command, settings.Command):
-            parser.add_argument(option, action="store_const", dest="command", const=command, help=command.help)
-        else:
-            _add_remote(parser, option, command)
+        _add(parser, option, command)
     parser.error = _exit_2  # type: ignore[assignment,method-assign]  # one line, without the usage
     arguments = parser.parse_args()
     for option, command in COMMANDS.items():
-        if isinstance(command, settings.RemoteCommand):
-            _choose_remote(arguments, option, command)
+        _choose(arguments, option, command)
     return arguments
 
 
-def _add_remote(parser: argparse.ArgumentParser, option: str, command: settings.RemoteCommand) -> None:
+def _add(parser: argparse.ArgumentParser, option: str, command: settings.Command | settings.RemoteCommand) -> None:
     takes = {"dest": option, "default": [], "const": "", "help": command.help}
     if command.metavar is None:
         parser.add_argument(option, action="append_const", **takes)  # type: ignore[arg-type]
@@ -151,13 +153,15 @@ def _add_remote(parser: argparse.ArgumentParser, option: str, command: settings.
         parser.add_argument(name, action="append", dest=name, default=[], metavar=name[2:].upper(), help=text)
 
 
-def _choose_remote(arguments: argparse.Namespace, option: str, command: settings.RemoteCommand) -> None:
+def _choose(arguments: argparse.Namespace, option: str, command: settings.Command | settings.RemoteCommand) -> None:
     urls, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
     if urls:
         arguments.command, arguments.given = command, given
         arguments.url = urls[-1] or (f"http://127.0.0.1:{arguments.port}" if command.metavar == "URL" else "")
-    elif orphans := [name for name, values in given.items() if values]:
-        _exit_2(f"{orphans[0]} goes with {option}")
+        return
+    for name, values in given.items():
+        if values:
+            _exit_2(f"{name} goes with {option}")
 
 
 def _port(value: str) -> int:

@@ -25,6 +25,8 @@ log = logging.getLogger("event_monitor")
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
 MOST_COUNTED = 500  # of page, outcome and source
+MOST_LAGS = 200  # of page and source
+LAG = "From when a provider said the last new update to when it came."
 
 Output = Callable[[Incident, Update], None]
 Source = Literal["push", "poll"]
@@ -53,7 +55,8 @@ class Pipeline:
     `outputs` get every new update; they return at once. `wants` say into which of the history's queues an update goes.
     `at_start` has the lines of the log once the server listens. `stopping` is called once the server is asked to stop,
     before the last answers are sent, `closing` after them, the last first. `samples` give the numbers of /metrics,
-    `problems` what is wrong, by the part's name; `received` counts by page, outcome and source.
+    `problems` what is wrong, by the part's name; `received` counts by page, outcome and source; `lags` has how long
+    after its provider said it the last new update came, by page and source.
     """
 
     history: History
@@ -65,6 +68,7 @@ class Pipeline:
     samples: list[Callable[[], Iterable[Sample]]] = field(default_factory=list)
     problems: list[Callable[[], Mapping[str, str | None]]] = field(default_factory=list)
     received: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    lags: dict[Labels, float] = field(default_factory=dict)
 
     def record(self, update: Update, source: Source) -> bool:
         """Record an update and, if it is new, hand it to every output; return whether it is new; raise Unavailable."""
@@ -72,6 +76,10 @@ class Pipeline:
         self.count(update.page, "duplicate" if incident is None else "accepted", source)
         if incident is None:
             return False
+        lag, series = update.lag, (update.page, source)
+        if lag is not None:
+            known = series in self.lags or len(self.lags) < MOST_LAGS
+            self.lags[series if known else ("other", source)] = lag
         self.announce(incident, update)
         return True
 
@@ -117,6 +125,7 @@ def init_app(app: Flask, history: History) -> Pipeline:
     """Give the app its pipeline."""
     pipeline = app.extensions[__name__] = Pipeline(history)
     pipeline.problems.append(lambda: {"history": history.problem})
+    pipeline.samples.append(lambda: [Sample("gauge", "lag_seconds", LAG, dict(pipeline.lags), ("page", "source"))])
     pipeline.closing.append(history.close)
     pipeline.at_start.append(f"history: in {history.kept_in}")
     gevent.spawn(pipeline.announce_recovered)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from flask import Config, Flask
+from flask import Config
 
 from monitor.updates.text import storable
 
@@ -24,29 +24,34 @@ Check = Callable[[str], object]
 Settings = Mapping[str, Check]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What an option of the command line does instead of running the server; `run` returns the exit code."""
-
-    help: str
-    run: Callable[[Flask], int]
-
-
 # The values that were given for each option of a command, none for one that was not given.
 Given = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteCommand:
-    """A command that starts no app and opens no database; most ask a running monitor, at the address that is its value.
+class Command:
+    """What an option of the command line does instead of running the server, of which it starts nothing.
 
-    `run` gets the value and what was given for `options`, each of which takes a value and may be given again; it
-    returns the exit code. By default the value is the address of the monitor on this machine, with another `metavar`
-    than URL an empty text, and with None there is none to give.
+    `run` gets the settings and what was given for `options`, each of which takes a value and may be given again; it
+    returns the exit code.
     """
 
     help: str
-    options: Mapping[str, str]  # each with its help
+    run: Callable[[Mapping[str, Any], Given], int]
+    options: Mapping[str, str] = field(default_factory=dict)  # each with its help
+    metavar: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCommand:
+    """A command that needs no settings; most ask a running monitor, at the address that is its value.
+
+    `run` gets the value and what was given for `options`, and returns the exit code. By default the value is the
+    address of the monitor on this machine, with another `metavar` than URL an empty text; None takes no value.
+    """
+
+    help: str
+    options: Mapping[str, str]
     run: Callable[[str, Given], int]
     metavar: str | None = "URL"
 

@@ -10,10 +10,10 @@ from monitor.history.memory import MemoryHistory
 from monitor.settings import parts
 
 
-def open(config: Mapping[str, Any]) -> History:  # noqa: A001  # as a file is opened
-    """Return the history that the settings ask for; raise BadSetting."""
+def open(config: Mapping[str, Any], *, reading: bool = False) -> History:  # noqa: A001  # as a file is opened
+    """Return the history that the settings ask for, for `reading` never written; raise BadSetting."""
     for part in parts(__name__):
-        durable: History | None = part.open(config)
+        durable: History | None = part.open(config, reading=reading)
         if durable is not None:
             return durable
     return MemoryHistory()

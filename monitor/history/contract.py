@@ -33,8 +33,9 @@ class Page:
     """A page that was heard of: how many new updates came of it, and when; `received_at` is by our own clock.
 
     `is_named` says that a person or the provider gave the name. `updated_at` is the latest of the updates' own times.
-    `pushed_at` is when it last pushed, `missed` counts the new updates since then that polling found. `url`,
-    `polled_at` and `problem` are polling's: where it asks, when the page last answered, and why it does not.
+    `lag_seconds` is how long after its provider said it the last new update came. `pushed_at` is when it last pushed,
+    `missed` counts the new updates since then that polling found. `url`, `polled_at` and `problem` are polling's: where
+    it asks, when the page last answered, and why it does not.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Page:
     received_at: datetime = LONG_AGO
     pushed_at: datetime | None = None
     updated_at: datetime = LONG_AGO
+    lag_seconds: float | None = None
     unsubscribe: str | None = None
     url: str | None = None
     polled_at: datetime | None = None
@@ -64,6 +66,7 @@ class Page:
         if update.is_named or not self.is_named:
             self.name, self.is_named = update.page, update.is_named
         self.updated_at = max(self.updated_at, update.updated_at)
+        self.lag_seconds = self.lag_seconds if update.lag is None else update.lag
         self.unsubscribe = update.unsubscribe or self.unsubscribe
 
 

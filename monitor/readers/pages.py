@@ -61,6 +61,7 @@ def _row(page: Page, state: str, read_by: str | None) -> dict[str, Any]:
         "updates": page.updates,
         "updated_at": _iso(page.updated_at),
         "received_at": _iso(page.received_at),
+        "lag_seconds": page.lag_seconds,
         "pushed_at": iso(page.pushed_at),
         "missed": page.missed,
         "looks_dead": page.pushed_at is not None and page.missed > 0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from monitor.updates.impacts import ENDED, in_words
@@ -115,6 +115,13 @@ class Update(State):
     is_named: bool = False
     is_polled: bool = False
     is_past: bool = False
+
+    @property
+    def lag(self) -> float | None:
+        """How many seconds ago it was said, by its provider's clock; None for what is past or polling concluded."""
+        if self.is_past or (self.is_polled and not self.incident_updates):
+            return None
+        return max(0.0, (datetime.now(UTC) - self.updated_at).total_seconds())
 
     @property
     def key(self) -> Key:

@@ -5,11 +5,15 @@ const client = new statuspage.Statuspage("page");
 client.setApiUrl(process.argv[2]);
 const names = (those) => those.map((one) => one.name);
 const summary = await client.api.getSummary();
-const newest = await client.api.incidents.getAll();
+const { incidents, scheduledMaintenances } = client.api;
 console.log(JSON.stringify({
   status: summary.status,
+  worst: (await client.api.getStatus()).status,
   components: names(summary.components),
+  pages: names((await client.api.getComponents()).components),
   incidents: names(summary.incidents),
+  newest: names((await incidents.getAll()).incidents),
+  unresolved: names((await incidents.getUnresolved()).incidents),
   maintenances: names(summary.scheduled_maintenances),
-  newest: names(newest.incidents),
+  upcoming: names((await scheduledMaintenances.getUpcoming()).scheduled_maintenances),
 }));

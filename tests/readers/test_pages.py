@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -177,3 +178,15 @@ def test_a_page_may_be_given_in_short_and_on_loopback_without_tls():
         ("http://127.0.0.1:8080", "127.0.0.1", "Local"),
         ("http://[::1]:81", "::1", None),
     ]
+
+
+def test_the_lag_of_the_last_update_is_kept_and_what_is_past_has_none(start, url):
+    first = start(environment=environment(url))
+    first.post(incident(updated_at=(datetime.now(UTC) - timedelta(seconds=90)).isoformat()))
+    assert 90 <= first.get("/pages").json()["pages"][0]["lag_seconds"] < 120
+    assert " · heard 1 min after" in first.get("/").text
+    first.stop()
+
+    (page,) = start(environment=environment(url)).get("/pages").json()["pages"]
+
+    assert 90 <= page["lag_seconds"] < 120

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from monitor.history.contract import History
 
 
-def open(config: Mapping[str, Any]) -> History | None:  # noqa: A001  # as a file is opened
+def open(config: Mapping[str, Any], *, reading: bool = False) -> History | None:  # noqa: A001  # as a file is opened
     """Return the history in MONITOR_DATABASE_URL, or None where that is not set; raise BadSetting."""
     if "DATABASE_URL" not in config:
         if "KEEP_DAYS" in config:
             raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
         return None
     try:
-        history: History = load(f"{__name__}.history").DatabaseHistory(config["DATABASE_URL"], config.get("KEEP_DAYS"))
+        kind = load(f"{__name__}.history").DatabaseHistory
+        history: History = kind(config["DATABASE_URL"], config.get("KEEP_DAYS"), reading=reading)
     except ValueError as error:
         raise BadSetting(f"MONITOR_DATABASE_URL: {error}") from None
     return history

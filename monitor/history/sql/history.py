@@ -46,9 +46,12 @@ FAULTS = (SQLAlchemyError, OSError, gevent.Timeout)  # of the database; what els
 
 
 class DatabaseHistory:
-    """A history over `url`; raise ValueError for a URL that is none, or a database that cannot be used at all."""
+    """A history over `url`; raise ValueError for a URL that is none, or a database that cannot be used at all.
 
-    def __init__(self, url: str, keep_days: int | None = None) -> None:
+    For `reading` the database is neither prepared nor ever written.
+    """
+
+    def __init__(self, url: str, keep_days: int | None = None, *, reading: bool = False) -> None:
         self.problem: str | None = None
         self._keep_days = keep_days
         self._url = parse(url)
@@ -61,6 +64,8 @@ class DatabaseHistory:
         self._ear = Ear(self._url)
         self._wake, self._opened, self._is_open = Event(), AsyncResult(), False
         self._forget_at = time.monotonic()
+        if reading:
+            return
         self._writer = gevent.spawn(self._write_for_ever)
         if isinstance(refusal := self._opened.get(), Refused):
             raise ValueError(str(refusal))

@@ -7,7 +7,7 @@ Every function takes a connection inside a transaction.
 from __future__ import annotations
 
 import sqlalchemy as sql
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Table, Text
 
 VERSION = 1
 ADVISORY_LOCK = 0x6576656E746D6F6E  # "eventmon"
@@ -77,6 +77,7 @@ pages = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("pushed_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
+    Column("lag_seconds", Float),
     Column("unsubscribe", Text),
     Column("url", Text),
     Column("polled_at", BigInteger),

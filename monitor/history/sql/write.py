@@ -209,6 +209,7 @@ def _add_to_counts(dialect: str) -> sql.Executable:
         "received_at": sql.case((is_new, given.received_at), else_=known.received_at),
         "pushed_at": sql.func.coalesce(given.pushed_at, known.pushed_at),
         "updated_at": sql.case((given.updated_at > known.updated_at, given.updated_at), else_=known.updated_at),
+        "lag_seconds": sql.func.coalesce(given.lag_seconds, known.lag_seconds),
         "unsubscribe": sql.func.coalesce(given.unsubscribe, known.unsubscribe),
     }
     return insertion.on_conflict_do_update(index_elements=[pages.c.id], set_=changed)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Flask
 
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
-from monitor.settings import Command, Settings, load
+from monitor.settings import Command, Given, Settings, load
 
 
 def init_app(app: Flask) -> None:
@@ -16,11 +19,17 @@ def init_app(app: Flask) -> None:
         pipeline_of(app).at_start.append(f"notifications: to {', '.join(service.name for service in services)}")
 
 
-def test(app: Flask) -> int:
-    """Send a test message to each service, print what came of it, and return the exit code."""
-    code: int = load(f"{__name__}.sending").test(app.config.get("NOTIFY", ()))
+def test(config: Mapping[str, Any], given: Given) -> int:
+    """Send a test message to each service, or say of what it would have been told; return the exit code."""
+    code: int = load(f"{__name__}.trial").test(config, given["--since"])
     return code
 
 
 SETTINGS: Settings = {"NOTIFY": lambda value: load(f"{__name__}.setting").parse(value)}
-COMMANDS = {"--test-notify": Command("send a test message to each service and end", test)}
+COMMANDS = {
+    "--test-notify": Command(
+        "send a test message to each service and end",
+        test,
+        {"--since": "with --test-notify: send nothing; list what each would have been told since, such as 30d"},
+    )
+}

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from math import inf
 from time import monotonic
 
@@ -193,15 +191,3 @@ class Sender:
             self.since = monotonic()
         self.pauses.pop(incident, None)
         self.queue.done(message)
-
-
-def test(services: Sequence[Service]) -> int:
-    """Send a test message to each service, print what came of it, and return the exit code."""
-    if not services:
-        print("event_monitor: MONITOR_NOTIFY is not set", file=sys.stderr)
-        return 2
-    title, body = "event_monitor: test message", f"If you read this, it works. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    reasons = {service.name: service.send(title, body) for service in services}
-    for name, reason in reasons.items():
-        print(f"{name}: failed: {reason}" if reason else f"{name}: sent")
-    return 1 if any(reasons.values()) else 0

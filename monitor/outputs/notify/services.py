@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import gevent
 from apprise import Apprise, NotifyFormat, NotifyType
 
 from monitor.history.query import names_of_components
-from monitor.updates.impacts import COMPONENT_IMPACTS, RANK, impact_of, in_words, is_maintenance
+from monitor.outputs.notify import wording
+from monitor.updates.impacts import COMPONENT_IMPACTS, RANK, impact_of, is_maintenance
 from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PRODUCT, Update, message, product
+from monitor.updates.update import Update
 
 # Apprise's colours, and PagerDuty's severities; otherwise info.
 ALARMS = {
@@ -41,12 +40,9 @@ INCIDENT_KEYS = {
     "NotifySplunk": ("entity_id", "map", "recovery"),  # https://kb.victorops.com/?p=593
     "NotifySquadcast": DEDUP,  # https://support.squadcast.com/integrations/incident-webhook-incident-webhook-api
 }
+# Attributes of Apprise's plugins that hold what a tap on the message, or a button of it, opens.
+PLACES_OF_LINKS = frozenset({"click", "supplemental_url"})
 SECONDS_IN_ALL = 60
-
-# What rings somewhere: `@here`, `<@U1>`, `<!channel>`, `<users/all>`. Discord finds its own within words too:
-# https://discord.com/developers/docs/reference#message-formatting
-_ringing = re.compile(r"(?<!\w)@|@(?=everyone|here)|<(?=[^\s\d=])", re.IGNORECASE)
-URL_CHARACTERS = "%/:?#[]!$&'()*+,;=~"  # RFC 3986, but for @, which may ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +83,20 @@ class Service:
     def tell(self, update: Update) -> str | None:
         """Send an update; return None, or why it was not taken."""
         kind, severity = ALARMS.get(impact_told(update), (NotifyType.INFO, "info"))
+        body, link = wording.body(update), wording.link_of(update)
         if self.incident_key:
             attribute, opens, ends = self.incident_key
             setattr(self.plugin, attribute, key_of(update))
-            self.plugin.action, self.plugin.click = opens if update.is_open else ends, link_of(update)
+            self.plugin.action = opens if update.is_open else ends
         if self.name.startswith("pagerduty"):
             self.plugin.severity = severity
-        return self.send(*texts(update), kind if update.is_open else NotifyType.SUCCESS)
+        if hasattr(self.plugin, "subject"):
+            self.plugin.subject = wording.quiet(wording.subject(update))
+        elif link:
+            body += f"\n{link}"
+        for place in PLACES_OF_LINKS.intersection(vars(self.plugin)):
+            setattr(self.plugin, place, link)
+        return self.send(wording.title(update), body, kind if update.is_open else NotifyType.SUCCESS)
 
     def send(self, title: str, body: str, kind: NotifyType = NotifyType.INFO) -> str | None:
         """Send a text; return None, or why it was not taken."""
@@ -110,32 +113,6 @@ class Service:
         for secret in self.secrets:
             said = said.replace(secret, "…")
         return one_line(said, 200)
-
-
-def texts(update: Update) -> tuple[str, str]:
-    """Return a title and a body for a reader in a hurry, which ring nobody."""
-    words = [in_words(update.status)] if update.status else []
-    if update.impact and update.impact != "none":
-        words.append(update.impact)
-    title = f"{product(update)}: {', '.join(words)}" if words else product(update)
-    began = f"{update.created_at:%Y-%m-%d %H:%M} UTC"
-    said = f"{update.updated_at:%Y-%m-%d %H:%M} UTC"
-    name = one_line(update.name, LONGEST_PRODUCT)
-    lines = [message(update), said if update.is_component_update or began == said else f"{said}, began {began}"]
-    if update.components and not update.is_component_update and name not in lines[0]:
-        lines.insert(0, name)
-    link = link_of(update)
-    return _quiet(title), _quiet("\n".join(lines)) + (f"\n{link}" if link else "")
-
-
-def _quiet(text: str) -> str:
-    """Write `@` and `<` full-width where they ring: it reads the same, hides nothing, and no service takes it so."""
-    return _ringing.sub(lambda found: chr(ord(found[0]) + 0xFEE0), text)
-
-
-def link_of(update: Update) -> str | None:
-    """Return the address of an update's page with nothing in it that ends a line, rings or formats."""
-    return quote(update.shortlink, safe=URL_CHARACTERS) if update.shortlink else None
 
 
 def impact_told(update: Update) -> str:

@@ -13,16 +13,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from apprise import Apprise, AppriseAsset
-from apprise.plugins.jira import JIRA_API_LOOKUP
-from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
-from requests import post
 
 from monitor.outputs.notify.services import INCIDENT_KEYS, Service
+from monitor.outputs.notify.shapes import SHAPES
 from monitor.settings import from_json
 
 GOOD = '"slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"'
 MIN_IMPACTS = ("none", "minor", "major", "critical")
-ALERTS = {"NotifyJira": JIRA_API_LOOKUP, "NotifyOpsgenie": OPSGENIE_API_LOOKUP}
 SECONDS_TO_ANSWER = 30.0
 # Apprise waits 5.5 s, a long time in an outage; PagerDuty takes 120 a minute for each key:
 # https://developer.pagerduty.com/docs/events-api-v2-overview#api-limits
@@ -97,8 +94,8 @@ def _service(entry: object, before: Sequence[Service]) -> Service:
     kind = type(plugin).__name__
     if kind == "NotifyPagerDuty":
         plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES
-    if kind in ALERTS:
-        _close_by_alias(plugin, ALERTS[kind][plugin.region_name])
+    if kind in SHAPES:
+        SHAPES[kind](plugin)
     same = sum(service.name.split("-")[0] == schema for service in before)
     return Service(
         name=f"{schema}-{same + 1}" if same else schema,
@@ -111,16 +108,3 @@ def _service(entry: object, before: Sequence[Service]) -> Service:
         plugin=plugin,
         secrets=tuple(part for part in re.split(r"[/:?&=@]+", unquote(url.partition("://")[2])) if len(part) > 5),
     )
-
-
-def _close_by_alias(plugin: Any, alerts: str) -> None:
-    """Make Apprise's Opsgenie and Jira close the alert: they ask by the id of a request, which is not the alert's."""
-    send = plugin.send
-
-    def send_or_close(body: str, **rest: Any) -> bool:
-        if plugin.action != "close":
-            return bool(send(body=body, **rest))
-        note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
-        return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
-
-    plugin.send = send_or_close

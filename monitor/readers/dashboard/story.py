@@ -99,6 +99,11 @@ def _duration(span: timedelta) -> str:
     return " ".join(f"{number} {unit}" for number, unit in units if number)
 
 
+def span(seconds: float) -> str:
+    """Return a length of time in words, short ones in seconds."""
+    return f"{int(seconds)} s" if seconds < 60 else _duration(timedelta(seconds=seconds))
+
+
 def iso(at: datetime) -> str:
     """Return an instant to the second, as browsers read it."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,13 +1,15 @@
-"""`GET /feed.atom`, for feed readers: the newest updates of all pages, or those that the query asks for.
+"""`GET /feed.atom`, for feed readers: the newest updates of all pages, or those that the query asks for; and
+`GET /history.atom` for what reads Statuspage's own feed, of which an entry is an incident.
 
-One entry an update, not one an incident: readers show an entry once and seldom notice that it changed. An entry's
-id is made of the update's key, so it is the same after a restart and on every instance; its content stays, too.
+In the first an entry is an update: readers show an entry once and seldom notice that it changed. Its id is made of the
+update's key, so it is the same after a restart and on every instance; its content stays, too.
 Atom: https://www.rfc-editor.org/rfc/rfc4287
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice, starmap
 from typing import Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape as in_xml
@@ -20,16 +22,18 @@ from monitor.history.contract import MOST_ARRIVALS, History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
 from monitor.senders.pages import Pages
-from monitor.updates.impacts import impact_of
+from monitor.updates.impacts import impact_of, in_words
+from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
 from monitor.updates.times import LONG_AGO
-from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, NOTHING, State, Update, message, product
+from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, NOTHING, IncidentUpdate, State, Update, message, product
 
 CONTENT_TYPE = Atom1Feed.content_type
 PARAMETERS = ("id", "page", "component", "status", "impact", "since", "limit")
 LONGEST_STORY = 50_000  # characters
 ELEMENTS = 700  # bytes of an entry beside its texts
 SEARCHED_AT_ONCE = 500  # updates
+MOST_INCIDENTS, MOST_SEARCHED = 50, 500  # of /history.atom
 
 
 def feed(history: History, pages: Pages) -> bytes:
@@ -52,6 +56,47 @@ def feed(history: History, pages: Pages) -> bytes:
         written.add_item(**entry)
     document: str = written.writeString("utf-8")
     return document.encode()
+
+
+def past(history: History, pages: Pages) -> bytes:
+    """Write the newest incidents, each with its story in Statuspage's markup, as https://www.githubstatus.com/history.atom."""
+    asked = answer.query_of_request(pages)
+    written = Atom1Feed(
+        title="event_monitor Status - Incident History",
+        link=".",
+        description="",
+        author_name="event_monitor",
+        feed_url="history.atom",
+        feed_guid=answer.stable_id("history").urn,
+    )
+    those = (one for one in answer.all_incidents(history, asked, MOST_SEARCHED) if not one.is_component_update)
+    incidents = [pages.shown(one) for one in islice(those, MOST_INCIDENTS)]
+    if not incidents:
+        written.latest_post_date = lambda: LONG_AGO
+    for entry in answer.fitting(map(_entry_of_history, incidents), _size_of):
+        written.add_item(**entry)
+    document: str = written.writeString("utf-8")
+    return document.encode()
+
+
+def _entry_of_history(incident: Incident) -> dict[str, Any]:
+    return {
+        "unique_id": answer.stable_id(incident.page_id, incident.id).urn,
+        "title": one_line(f"{incident.page} - {incident.name}", LONGEST_NAME) or NOTHING,
+        "link": answer.link_of(incident) or f"incidents?{urlencode({'id': incident.id, 'page': incident.page_id})}",
+        "description": None,
+        "content": _cut(map(_paragraph, incident.incident_updates)),
+        "pubdate": incident.created_at,
+        "updateddate": incident.updated_at,
+        "author_name": one_line(incident.page, LONGEST_PAGE) or NOTHING,
+    }
+
+
+def _paragraph(entry: IncidentUpdate) -> str:
+    said = "<br>".join(str(escape(line)) for line in answer.lines_of(entry.body or ""))
+    at = f"<small>{entry.time:%b <var data-var='date'>%d</var>, <var data-var='time'>%H:%M</var>} UTC</small><br>"
+    status = escape(one_line(in_words(entry.status or ""), LONGEST_NAME))
+    return f"<p>{at if entry.time else ''}<strong>{status}</strong> - {said}</p>"
 
 
 def _newest(history: History, asked: Query) -> list[Update]:
@@ -103,12 +148,22 @@ def _content(update: Update, incident: State) -> str:
     entries = list(answer.story_of(incident, update.updated_at))
     said = message(update)
     is_told = bool(entries) and one_line(" ".join(entries[0][1]), len(said) or 1) == said
+    first = update.name, [] if is_told else answer.lines_of(update.message)
+    return _cut(starmap(_told, [first, *entries]))
+
+
+def _told(heading: str, lines: list[str]) -> str:
+    body = "<br>".join(str(escape(line)) for line in lines)
+    return f"<p><b>{escape(one_line(heading, LONGEST_NAME))}</b>{'<br>' if body else ''}{body}</p>"
+
+
+def _cut(paragraphs: Iterable[str]) -> str:
+    """Return the first paragraphs, LONGEST_STORY together."""
     written: list[str] = []
     size = 0
-    for heading, lines in [(update.name, [] if is_told else answer.lines_of(update.message)), *entries]:
-        body = "<br>".join(str(escape(line)) for line in lines)
-        written.append(f"<p><b>{escape(one_line(heading, LONGEST_NAME))}</b>{'<br>' if body else ''}{body}</p>")
-        size += len(written[-1])
+    for paragraph in paragraphs:
+        written.append(paragraph)
+        size += len(paragraph)
         if size > LONGEST_STORY:
             written.append("<p>…</p>")
             break

@@ -1,172 +1,128 @@
-"""`GET /api/v2/summary.json` and `/api/v2/incidents.json`: all pages as one, in the shape of Statuspage's own API.
+"""`GET /api/v2/summary.json` and the rest of Statuspage's own API for its readers: all pages as one.
 
-What reads a status page reads this one. Its components are the pages that are known, each with the status that the
-worst of its open incidents and components says; an incident's name begins with its page's, and its one component is
-that page. A field that Statuspage always fills is filled. Shape: https://www.githubstatus.com/api (the same on every
-page of theirs)
+What reads a status page reads this one. statuspage_shape.py makes the rows.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
-from monitor.history.contract import History, Page
+from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
+from monitor.readers.feeds.statuspage_shape import (
+    DESCRIPTIONS,
+    Row,
+    components_of,
+    indicator_of,
+    page_of,
+    row_of,
+    size_of,
+)
 from monitor.readers.pages import state_of, states_of
 from monitor.senders.pages import Pages
-from monitor.updates.impacts import (
-    INCIDENT_STATUSES,
-    MAINTENANCE_STATUSES,
-    STATUS_OF_IMPACT,
-    impact_of,
-    is_maintenance,
-)
+from monitor.updates.impacts import is_maintenance
 from monitor.updates.incident import Incident
-from monitor.updates.text import cut_bytes, one_line
-from monitor.updates.times import LONG_AGO, iso
-from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, IncidentUpdate
 
 CONTENT_TYPE = "application/json"
-ID = "event_monitor"
 MOST_INCIDENTS = 50  # as Statuspage gives
 MOST_SEARCHED = 2_000
-MOST_ENTRIES, LONGEST_BODY = 25, 2_000  # of an incident; bytes of one
-
-# The worst first: an impact as Statuspage's API has it, and what the whole page is then said to be.
-DESCRIPTIONS = {
-    "critical": "Major Service Outage",
-    "major": "Partial System Outage",
-    "minor": "Partially Degraded Service",
-    "maintenance": "Service Under Maintenance",
-    "none": "All Systems Operational",
-}
-# What it has no word for: an impact that nobody told, and a page that cannot be polled, are not taken for none.
-INDICATORS = {"unstated": "minor", "unknown": "minor", "operational": "none"}
-Row = dict[str, Any]
 
 
 def summary(history: History, pages: Pages) -> bytes:
     """Write what is open, and what is to come."""
-    answer.query_of_request(pages)
-    known, states = pages.known(), states_of(history.periods(datetime.now(UTC)))
-    components = _components(known, states)
-    indicators = [_indicator(state) for state in (*states.values(), *(state_of(page, states) for page in known))]
-    worst = min(indicators, key=list(DESCRIPTIONS).index, default="none")
-    those_open = (
-        one for one in answer.all_incidents(history, Query(status="open"), MOST_SEARCHED) if not is_maintenance(one)
+    page = _Whole(history, pages)
+    return page.json(
+        components=list(answer.fitting(page.components.values(), size_of, answer.LARGEST_LIST // 2)),
+        incidents=list(answer.fitting(page.incidents(Query(status="open")), size_of, answer.LARGEST_LIST // 4)),
+        scheduled_maintenances=list(answer.fitting(page.planned(), size_of, answer.LARGEST_LIST // 5)),
+        status=page.status,
     )
-    planned = answer.all_incidents(history, Query(status="open", impact="maintenance"), MOST_INCIDENTS)
-    maintenances = sorted(_rows(planned, pages, components), key=lambda row: str(row["scheduled_for"]))
-    return _json(
-        page=_page(known),
-        components=list(answer.fitting(components.values(), _size_of, answer.LARGEST_LIST // 2)),
-        incidents=list(answer.fitting(_rows(those_open, pages, components), _size_of, answer.LARGEST_LIST // 4)),
-        scheduled_maintenances=list(answer.fitting(maintenances, _size_of, answer.LARGEST_LIST // 5)),
-        status={"indicator": worst, "description": DESCRIPTIONS[worst]},
-    )
+
+
+def status(history: History, pages: Pages) -> bytes:
+    """Write how all of it is, in a word."""
+    page = _Whole(history, pages)
+    return page.json(status=page.status)
+
+
+def components(history: History, pages: Pages) -> bytes:
+    """Write the pages, each as a component."""
+    page = _Whole(history, pages)
+    return page.json(components=list(answer.fitting(page.components.values(), size_of)))
 
 
 def incidents(history: History, pages: Pages) -> bytes:
     """Write the newest incidents, open or not, newest first."""
-    answer.query_of_request(pages)
-    known = pages.known()
-    components = _components(known, states_of(history.periods(datetime.now(UTC))))
-    those = (one for one in answer.all_incidents(history, Query(), MOST_SEARCHED) if not is_maintenance(one))
-    rows = islice(_rows(those, pages, components), MOST_INCIDENTS)
-    return _json(page=_page(known), incidents=list(answer.fitting(rows, _size_of)))
+    page = _Whole(history, pages)
+    return page.json(incidents=list(answer.fitting(islice(page.incidents(Query()), MOST_INCIDENTS), size_of)))
 
 
-def _json(**parts: object) -> bytes:
-    return f"{json.dumps(parts)}\n".encode()
+def unresolved(history: History, pages: Pages) -> bytes:
+    """Write the open incidents, newest first."""
+    page = _Whole(history, pages)
+    return page.json(incidents=list(answer.fitting(page.incidents(Query(status="open")), size_of)))
 
 
-def _size_of(row: Row) -> int:
-    return len(json.dumps(row)) + len(", ")
+def maintenances(history: History, pages: Pages) -> bytes:
+    """Write the newest maintenances, whether to come, under way or over, newest first."""
+    page = _Whole(history, pages)
+    rows = islice(page.maintenances(Query()), MOST_INCIDENTS)
+    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
 
 
-def _indicator(impact: str) -> str:
-    return INDICATORS.get(impact, impact)
+def upcoming(history: History, pages: Pages) -> bytes:
+    """Write the maintenances that are to come, the soonest first."""
+    page = _Whole(history, pages)
+    rows = (row for row in page.planned() if row["status"] == "scheduled")
+    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
 
 
-def _page(known: Iterable[Page]) -> Row:
-    updated_at = max((page.updated_at for page in known), default=LONG_AGO)
-    return {"id": ID, "name": ID, "url": answer.own_address(), "time_zone": "Etc/UTC", "updated_at": iso(updated_at)}
+def active(history: History, pages: Pages) -> bytes:
+    """Write the maintenances that are under way."""
+    page = _Whole(history, pages)
+    rows = (row for row in page.planned() if row["status"] != "scheduled")
+    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
 
 
-def _components(known: Iterable[Page], states: dict[str, str]) -> dict[str, Row]:
-    return {
-        page.id: {
-            "id": str(answer.stable_id(page.id)),
-            "name": _shown(page.name, LONGEST_PAGE),
-            "status": STATUS_OF_IMPACT[_indicator(state_of(page, states))],
-            "created_at": iso(page.updated_at),
-            "updated_at": iso(page.updated_at),
-            "position": position,
-            "description": one_line(page.problem or "", LONGEST_PRODUCT) or None,
-            "showcase": True,
-            "start_date": None,
-            "group_id": None,
-            "page_id": ID,
-            "group": False,
-            "only_show_if_degraded": False,
-        }
-        for position, page in enumerate(known, 1)
-    }
+class _Whole:
+    """All pages as one: its `components`, by the id of the page that each is, and its `status`."""
 
+    def __init__(self, history: History, pages: Pages) -> None:
+        answer.query_of_request(pages)
+        self._history, self._pages, self._known = history, pages, pages.known()
+        states = states_of(history.periods(datetime.now(UTC)))
+        self.components = components_of(self._known, states)
+        indicators = [*states.values(), *(state_of(page, states) for page in self._known)]
+        worst = min(map(indicator_of, indicators), key=list(DESCRIPTIONS).index, default="none")
+        self.status = {"indicator": worst, "description": DESCRIPTIONS[worst]}
 
-def _rows(those: Iterable[Incident], pages: Pages, components: dict[str, Row]) -> Iterator[Row]:
-    """Yield incidents; a component's change is told by the status of its page."""
-    return (_row(pages.shown(one), components.get(one.page_id)) for one in those if not one.is_component_update)
+    def incidents(self, wanted: Query) -> Iterator[Row]:
+        """Yield what is no maintenance, newest first."""
+        those = answer.all_incidents(self._history, wanted, MOST_SEARCHED)
+        return self._rows(one for one in those if not is_maintenance(one))
 
+    def maintenances(self, wanted: Query) -> Iterator[Row]:
+        """Yield maintenances, newest first."""
+        return self._rows(answer.all_incidents(self._history, replace(wanted, impact="maintenance"), MOST_SEARCHED))
 
-def _row(incident: Incident, component: Row | None) -> Row:
-    incident_id = str(answer.stable_id(incident.page_id, incident.id))
-    statuses = MAINTENANCE_STATUSES if is_maintenance(incident) else INCIDENT_STATUSES
-    status = incident.status if incident.status in statuses else statuses[0]
-    entries = incident.incident_updates[:MOST_ENTRIES]
-    begins_at, ends_at = answer.window_of(incident)
-    planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_maintenance(incident) else {}
-    return planned | {
-        "id": incident_id,
-        "name": f"{_shown(incident.page, LONGEST_PAGE)} - {_shown(incident.name, LONGEST_PRODUCT)}",
-        "status": status,
-        "created_at": iso(incident.created_at),
-        "updated_at": iso(incident.updated_at),
-        "monitoring_at": next((iso(entry.time) for entry in entries if entry.status == "monitoring"), None),
-        "resolved_at": iso(incident.ended_at),
-        "impact": _indicator(impact_of(incident)),
-        "shortlink": answer.link_of(incident) or answer.own_address(),
-        "started_at": iso(incident.created_at),
-        "page_id": ID,
-        "incident_updates": [
-            _entry(entry, incident_id, entry.status if entry.status in statuses else status, incident.updated_at)
-            for entry in entries
-        ],
-        "components": [component] if component else [],
-    }
+    def planned(self) -> list[Row]:
+        """Return the maintenances that are not over, the soonest first."""
+        rows = islice(self.maintenances(Query(status="open")), MOST_INCIDENTS)
+        return sorted(rows, key=lambda row: str(row["scheduled_for"]))
 
+    def json(self, **parts: object) -> bytes:
+        """Return an answer with these parts, and the page, which is in each."""
+        return f"{json.dumps({'page': page_of(self._known)} | parts)}\n".encode()
 
-def _entry(entry: IncidentUpdate, incident_id: str, status: str | None, updated_at: datetime) -> Row:
-    said_at, body = iso(entry.time or updated_at), entry.body or ""
-    return {
-        "id": str(answer.stable_id(incident_id, entry.id or "", "" if entry.id else f"{said_at} {body}")),
-        "status": status,
-        "body": cut_bytes(body, LONGEST_BODY),
-        "incident_id": incident_id,
-        "created_at": iso(entry.created_at) or said_at,
-        "updated_at": iso(entry.updated_at) or said_at,
-        "display_at": said_at,
-        "affected_components": None,
-        "deliver_notifications": True,
-        "custom_tweet": None,
-        "tweet_id": None,
-    }
-
-
-def _shown(name: str, longest: int) -> str:
-    return one_line(name, longest) or NOTHING
+    def _rows(self, those: Iterable[Incident]) -> Iterator[Row]:
+        """Yield incidents; a component's change is told by the status of its page."""
+        return (
+            row_of(self._pages.shown(one), self.components.get(one.page_id))
+            for one in those
+            if not one.is_component_update
+        )

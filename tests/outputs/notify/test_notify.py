@@ -5,16 +5,19 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from monitor.outputs.notify import SETTINGS
+from monitor.outputs.notify import SETTINGS, wording
 from monitor.outputs.notify.setting import parse
 from monitor.settings import BadSetting, checked
+from monitor.updates.update import Component
 from tests.conftest import ROOT, dial, environment, incident, payload, preceded_by, until
 from tests.endpoints import Endpoint, Mailbox
 from tests.history.test_history import update
@@ -78,7 +81,7 @@ def told(monkeypatch):
 
     def tell(service, *updates):
         server = Endpoint()
-        server.text = "ok" if "slack" in service.name else '{"requestId": "r-1"}'
+        server.text = "ok" if getattr(service.plugin, "mode", "") == "hook" else '{"ok": true, "requestId": "r-1"}'
         asked = []
 
         def request(self, method, url, _request=requests.Session.request, **rest):
@@ -96,7 +99,7 @@ def told(monkeypatch):
 
 
 def texts(bodies):
-    return [body["attachments"][0]["text"].split("\n")[1] for body in bodies]
+    return [body["attachments"][0]["text"].split("\n")[0] for body in bodies]
 
 
 def said(number, minute=0, **fields):
@@ -119,9 +122,9 @@ def component_update(number, status, old_status, minute):
 def test_slack_gets_what_matters_and_nothing_that_rings_or_formats(notifying, endpoint):
     body = "<!channel> &lt;!here&gt; &lt;@U123&gt; *bold* &lt;https://evil.example|click&gt; {{7*7}}"
     hostile = incident(
-        name="Log-in fails",
+        name="Log-in fails <@U2>",
         page={"id": "p1", "name": "Fab <!everyone>"},
-        components=[{"name": "Log-in <@U1>"}],
+        components=[{"name": "Log-in <@U1>", "status": "major_outage"}],
         incident_updates=[{"body": body}],
         shortlink="https://stspg.io/x?a=1&b=2",
         created_at="2026-06-01T07:30:00Z",
@@ -129,15 +132,115 @@ def test_slack_gets_what_matters_and_nothing_that_rings_or_formats(notifying, en
     notifying(SLACK).post(hostile)
 
     (sent,) = until(lambda: endpoint.bodies(TO_SLACK))
-    attachment = sent["attachments"][0]
+    (attachment,) = sent["attachments"]
     assert sent["mrkdwn"] is False
-    assert attachment["title"] == "Fab ＜!everyone&gt; - Log-in ＜＠U1&gt;: Investigating, minor"
-    assert attachment["text"] == (
-        "Log-in fails\n＜!here&gt; ＜＠U123&gt; *bold* ＜https://evil.example|click&gt; {{7*7}}\n"
-        "2026-06-01 08:00 UTC, began 2026-06-01 07:30 UTC\nhttps://stspg.io/x?a=1&amp;b=2"
+    assert sent["text"] == (
+        "Fab ＜!everyone&gt;, minor: Log-in fails ＜＠U2&gt; (investigating, began 2026-06-01 07:30 UTC)"
     )
-    assert "http" not in json.dumps(sent).replace(json.dumps(attachment["text"]), "")
+    assert (attachment["title"], attachment["title_link"]) == (
+        "Log-in fails ＜＠U2&gt;",
+        "https://stspg.io/x?a=1&b=2",
+    )
+    assert attachment["text"] == (
+        "＜!here&gt; ＜＠U123&gt; *bold* ＜https://evil.example|click&gt; {{7*7}}\n"
+        "Components: Log-in ＜＠U1&gt; (major outage)\nUpdated 2026-06-01 08:00 UTC"
+    )
+    assert "mrkdwn_in" not in attachment
     assert endpoint.taken[0][0] == f"{TO_SLACK}/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+
+
+BEGAN = datetime(2026, 6, 1, 7, 30, tzinfo=UTC)
+PLAN = {"scheduled_for": BEGAN, "scheduled_until": BEGAN + timedelta(hours=2)}
+
+
+@pytest.mark.parametrize(
+    ("given", "title"),
+    [
+        ({"impact": "critical"}, "Fabrikam, critical: Sign-in errors (investigating, began 2026-06-01 07:30 UTC)"),
+        ({"impact": None}, "Fabrikam, investigating: Sign-in errors (began 2026-06-01 07:30 UTC)"),
+        ({"impact": "none"}, "Fabrikam, investigating: Sign-in errors (began 2026-06-01 07:30 UTC)"),
+        ({"impact": None, "status": None}, "Fabrikam, update: Sign-in errors (began 2026-06-01 07:30 UTC)"),
+        ({"status": "resolved"}, "Fabrikam, resolved: Sign-in errors (minor, began 2026-06-01 07:30 UTC)"),
+        (
+            {"status": "scheduled"} | PLAN,
+            "Fabrikam, maintenance: Sign-in errors (scheduled, 2026-06-01 07:30 to 2026-06-01 09:30 UTC)",
+        ),
+        (
+            {"is_component_update": True, "status": "operational", "old_status": "major_outage"},
+            "Fabrikam, operational: Sign-in errors (since 2026-06-01 07:30 UTC, was major outage)",
+        ),
+    ],
+)
+def test_a_title_says_what_how_bad_and_since_when(given, title):
+    assert wording.title(update(name="Sign-in errors", created_at=BEGAN, **given)) == title
+
+
+BAD_DAY = {
+    "page": "GitHub",
+    "name": "Incident with Actions - runners",
+    "message": "Jobs on eu-west-1 fail. See https://docs.github.com/a_b - more follows!",
+    "impact": "major",
+    "created_at": BEGAN,
+    "shortlink": "https://stspg.io/0-abc_d",
+    "components": (Component("c1", "Actions", "partial_outage"), Component("c2", "Pages", None)),
+}
+TITLE = "GitHub, major: Incident with Actions - runners (investigating, began 2026-06-01 07:30 UTC)"
+LINES = [BAD_DAY["message"], "Components: Actions (partial outage), Pages", "Updated 2026-06-01 08:00 UTC"]
+WEBEX = "abcdefgh0123456789" * 5
+
+
+@pytest.mark.parametrize("url", [SLACK, "slack://xoxb-1234-1234-abc124/%23general"])
+def test_slack_shows_a_preview_and_a_title_that_opens_the_page(told, url):
+    ((_, _, sent),) = told(parse(url)[0], update(**BAD_DAY))
+
+    (attachment,) = sent["attachments"]
+    assert sent["text"] == TITLE
+    assert (attachment["title"], attachment["title_link"]) == (BAD_DAY["name"], BAD_DAY["shortlink"])
+    assert attachment["text"] == "\n".join(LINES)
+
+
+def test_slack_in_blocks_has_the_preview_too(told):
+    ((_, _, sent),) = told(parse(f"{SLACK}?blocks=yes")[0], update(**BAD_DAY))
+
+    header, section, _ = sent["attachments"][0]["blocks"]
+    assert sent["text"] == header["text"]["text"] == TITLE
+    assert section["text"]["text"].splitlines() == [*LINES, BAD_DAY["shortlink"]]
+
+
+def test_a_test_message_has_its_title_in_slack_and_in_teams(monkeypatch):
+    for url in (SLACK, "workflow://teams.example/WORKFLOW/SIGNATURE"):
+        sent = []
+        monkeypatch.setattr(requests.Session, "request", lambda *_, data=None, sent=sent, **__: sent.append(data))
+        parse(url)[0].send("event_monitor: test message", "It works")
+        assert "event_monitor: test message" in sent[0]
+
+
+def test_teams_gets_a_card_of_plain_text_with_a_button_that_opens_the_page(told):
+    ((_, _, sent),) = told(parse("workflow://teams.example/WORKFLOW/SIGNATURE")[0], update(**BAD_DAY))
+
+    (attachment,) = sent["attachments"]
+    card = attachment["content"]
+    assert (sent["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+    assert (card["type"], {block["type"] for block in card["body"]}) == ("AdaptiveCard", {"RichTextBlock"})
+    assert [run["text"] for block in card["body"] for run in block["inlines"]] == [TITLE, *LINES]
+    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open", "url": BAD_DAY["shortlink"]}]
+
+
+@pytest.mark.parametrize("url", [f"wxteams://{WEBEX}", "wxteams://bot_token/room1", "gchat://space/key/token"])
+def test_where_markdown_is_not_needed_text_is_sent_as_it_reads(told, url):
+    ((_, _, sent),) = told(parse(url)[0], update(**BAD_DAY))
+
+    assert "markdown" not in sent
+    assert sent["text"].replace("*", "").splitlines() == [TITLE, *LINES, BAD_DAY["shortlink"]]
+
+
+def test_a_tap_opens_the_page_of_the_update_that_was_told_last(told):
+    service = parse("bark://bark.example/DEVICEKEY")[0]
+
+    first, second = told(service, update(**BAD_DAY), update(1))
+
+    assert (first[2]["title"], first[2]["url"]) == (TITLE, BAD_DAY["shortlink"])
+    assert "url" not in second[2]
 
 
 RINGING = ("@everyone", "@here", "@channel", "@all", "<@&", "<@", "<!", "<#", "mail@here")
@@ -181,7 +284,7 @@ def test_pagerduty_has_one_incident_that_is_updated_and_resolved(notifying, endp
     assert fourth["event_action"] == "trigger"
     assert first["routing_key"] == "INTEGRATIONKEY"
     assert (first["payload"]["severity"], fourth["payload"]["severity"]) == ("critical", "warning")
-    assert first["payload"]["summary"].startswith("Fabrikam - Sign-in: Investigating, critical")
+    assert first["payload"]["summary"].startswith("Fabrikam, critical: Sign-in errors (investigating, began")
     assert first["links"] == [{"href": "https://stspg.io/x"}]
     assert set(third) == {"routing_key", "event_action", "dedup_key"}
 
@@ -298,14 +401,16 @@ def test_opsgenie_and_jira_have_one_alert_for_each_incident_and_close_it(told, u
 def test_a_mail_has_one_subject_line_and_plain_text_whatever_a_provider_writes(notifying, mailbox):
     url = f"mailto://127.0.0.1:{mailbox.port}/?from=monitor@example.com&to=oncall@example.com&format=text"
     forged = "Sign-in\r\nBcc: everyone@example.com\r\n\r\n<b>x</b>"
-    notifying(url).post(incident(components=[{"name": forged}], incident_updates=[{"body": "Down &amp; <b>out</b>"}]))
+    notifying(url).post(incident(name=forged, incident_updates=[{"body": "Down &amp; <b>out</b>"}]))
 
     (message,) = until(lambda: mailbox.messages)
-    assert message["Subject"] == "Fabrikam - Sign-in Bcc: everyone@example.com ＜b>x＜/b>: Investigating, minor"
+    assert message["Subject"] == (
+        "Fabrikam, minor: Sign-in Bcc: everyone@example.com ＜b>x＜/b> (investigating, began 2026-06-01 08:00 UTC)"
+    )
     assert message["Bcc"] is None
     assert message["To"].addresses[0].addr_spec == "oncall@example.com"
     text = message.get_body(("plain",)).get_content()
-    assert text.replace("\r\n", "\n").strip() == "Sign-in errors\nDown & out\n2026-06-01 08:00 UTC"
+    assert text.replace("\r\n", "\n").strip() == "Down & out\nComponents: Sign-in (partial outage)"
 
 
 def test_a_service_that_was_down_gets_every_message_later_once_and_in_order(notifying, endpoint):
@@ -667,6 +772,53 @@ def test_test_notify_sends_one_message_to_each_and_reports(endpoint, mailbox):
     assert bad.stdout.splitlines()[1].startswith("mailto: failed: ")
     assert (unset.returncode, unset.stderr) == (2, "event_monitor: MONITOR_NOTIFY is not set\n")
     assert "test message" in mailbox.messages[0]["Subject"]
+
+
+def replayed(since, *services, **settings):
+    settings = CLEAN | {"MONITOR_NOTIFY": json.dumps(services)} | settings
+    command = [sys.executable, "event_monitor.py", "--test-notify", "--since", since]
+    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_since_lists_what_each_service_would_have_been_told_and_sends_and_writes_nothing(start, endpoint, url):
+    settings = environment(url)
+    monitor = start(environment=settings)
+    monitor.post(said(1, 10, impact="major"))
+    monitor.post(said(1, 5, impact="major"))  # late
+    monitor.post(said(2, 20))
+    monitor.post(said(3, updated_at="2020-01-01T00:00:00Z", impact="major"))
+    json_url = endpoint.url.replace("http", "json")
+
+    alone = replayed("2026-01-01", json_url, {"url": SLACK, "min_impact": "major"}, **settings)
+    monitor.stop()
+    after = replayed("2026-01-01", json_url, **settings)
+
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert alone.stdout.splitlines() == [
+        "json: 2 of 2 updates since 2026-01-01 00:00 UTC",
+        "  2026-06-01 08:10  Fabrikam, major: Sign-in errors (investigating, began 2026-06-01 08:10 UTC)",
+        "  2026-06-01 08:20  Fabrikam, minor: Sign-in errors (investigating, began 2026-06-01 08:20 UTC)",
+        "slack: 1 of 2 updates since 2026-01-01 00:00 UTC",
+        "  2026-06-01 08:10  Fabrikam, major: Sign-in errors (investigating, began 2026-06-01 08:10 UTC)",
+    ]
+    assert after.stdout.splitlines() == alone.stdout.splitlines()[:3]
+    assert endpoint.taken == []
+    assert "unclean" not in start(environment=settings).log()
+
+
+@pytest.mark.parametrize(
+    ("since", "settings", "said", "code"),
+    [
+        ("30d", {}, "nothing is kept: --since needs MONITOR_DATABASE_URL", 2),
+        ("30", {}, "--since '30' is neither such as 30d", 2),
+        ("1h", environment("sqlite:////tmp"), "the history cannot be read", 1),
+    ],
+)
+def test_a_trial_that_cannot_be_made_says_why(since, settings, said, code):
+    tried = replayed(since, SLACK, **settings)
+
+    assert (tried.returncode, tried.stdout) == (code, "")
+    assert said in tried.stderr
 
 
 def test_the_services_in_readme_are_understood():

@@ -1,13 +1,18 @@
-"""GET /api/v2/summary.json and incidents.json: what reads a Statuspage page reads this one."""
+"""GET /api/v2/summary.json and the rest: what reads a Statuspage page reads this one."""
 
 import json
+import os
+import re
 import subprocess
+import sys
 
 import jsonschema
 import pytest
+import requests
 
 from monitor.senders.pages import KnownPage, pages_of
-from tests.conftest import ROOT, incident
+from monitor.settings import BadSetting
+from tests.conftest import ROOT, InProcess, incident
 
 READER = ROOT / "tests" / "postman" / "read_statuspage.mjs"
 
@@ -85,6 +90,18 @@ SUMMARY = an_object(
     status=an_object(indicator={"enum": IMPACTS}, description=TEXT),
 )
 INCIDENTS = an_object(page=PAGE, incidents=some(INCIDENT))
+
+
+PATHS = {
+    "/api/v2/summary.json": SUMMARY,
+    "/api/v2/status.json": an_object(page=PAGE, status=SUMMARY["properties"]["status"]),
+    "/api/v2/components.json": an_object(page=PAGE, components=some(COMPONENT)),
+    "/api/v2/incidents.json": INCIDENTS,
+    "/api/v2/incidents/unresolved.json": INCIDENTS,
+    "/api/v2/scheduled-maintenances.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
+    "/api/v2/scheduled-maintenances/upcoming.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
+    "/api/v2/scheduled-maintenances/active.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
+}
 
 
 def asked(monitor, path, schema):
@@ -288,7 +305,72 @@ def test_an_unknown_parameter_is_400(app):
     assert app.get("/api/v2/summary.json?page=Fabrikam").status_code == 400
 
 
-def test_a_client_of_statuspage_that_others_wrote_reads_it(monitor):
+def names(app, path):
+    found = asked(app, path, PATHS[path])
+    return [one["name"] for one in next(value for key, value in found.items() if key not in ("page", "status"))]
+
+
+def test_each_address_lists_what_its_name_says(app):
+    app.post(of("fabrikam", "open", name="Open"))
+    app.post(of("fabrikam", "over", name="Over", status="resolved", created_at="2026-05-01T08:00:00Z"))
+    planned = {"impact": "maintenance", "scheduled_for": "2026-12-03T08:00:00Z"}
+    app.post(of("fabrikam", "m1", name="Later", status="scheduled", **planned))
+    app.post(of("fabrikam", "m2", name="Soon", status="scheduled", **planned | {"scheduled_for": "2026-12-01T08:00Z"}))
+    app.post(of("fabrikam", "m3", name="Now", status="in_progress", **planned))
+    app.post(of("fabrikam", "m4", name="Done", status="completed", created_at="2026-05-01T08:00:00Z", **planned))
+    app.post(change(1, "major_outage"))
+
+    listed = {path: names(app, path) for path in PATHS if path not in ("/api/v2/summary.json", "/api/v2/status.json")}
+
+    assert listed == {
+        "/api/v2/components.json": ["Fabrikam"],
+        "/api/v2/incidents.json": ["Fabrikam - Open", "Fabrikam - Over"],
+        "/api/v2/incidents/unresolved.json": ["Fabrikam - Open"],
+        "/api/v2/scheduled-maintenances.json": [f"Fabrikam - {name}" for name in ("Now", "Soon", "Later", "Done")],
+        "/api/v2/scheduled-maintenances/upcoming.json": ["Fabrikam - Soon", "Fabrikam - Later"],
+        "/api/v2/scheduled-maintenances/active.json": ["Fabrikam - Now"],
+    }
+    status = asked(app, "/api/v2/status.json", PATHS["/api/v2/status.json"])["status"]
+    assert status == summary(app)["status"] == {"indicator": "critical", "description": "Major Service Outage"}
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/history.atom"])
+def test_head_is_answered_as_get_without_the_body(monitor, path):
+    get, head = monitor.get(path), requests.head(monitor.url + path, timeout=5)
+
+    assert (head.status_code, head.content) == (200, b"")
+    kept = ("Content-Type", "Content-Length", "ETag")
+    assert [head.headers[name] for name in kept] == [get.headers[name] for name in kept]
+
+
+@pytest.mark.parametrize("origin", ["*", "https://www.example.com"])
+def test_another_sites_page_may_read_where_cors_names_it(origin):
+    app = InProcess({"CORS": origin, "READ_TOKEN": "secret"})
+    preflight = {"Origin": "https://www.example.com", "Access-Control-Request-Headers": "authorization"}
+
+    for path in (*PATHS, "/history.atom", "/feed.atom", "/maintenance.ics"):
+        allowed = app._client.options(path, headers=preflight)
+        read = app.get(path, headers={"Authorization": "Bearer secret"})
+
+        assert (allowed.status_code, allowed.data) == (204, b"")
+        assert "Authorization" in allowed.headers["Access-Control-Allow-Headers"]
+        for answer in (allowed, read):
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert app.get("/api/v2/status.json").status_code == 401
+
+
+def test_without_cors_no_other_sites_page_may_read(app):
+    assert "Access-Control-Allow-Origin" not in app.get("/api/v2/status.json").headers
+    assert app._client.options("/api/v2/status.json").status_code == 405
+
+
+@pytest.mark.parametrize("origin", ["", "example.com", "https://example.com/", "https://example.com/x", "null", "*, *"])
+def test_a_cors_that_names_no_origin_is_refused(origin):
+    with pytest.raises(BadSetting, match=r"MONITOR_CORS .*https://www\.example\.com"):
+        InProcess({"CORS": origin})
+
+
+def test_the_npm_client_reads_all_of_it(monitor):
     if not (READER.parent / "node_modules" / "statuspage.io").exists():
         pytest.fail("statuspage.io is not installed: npm install --prefix tests/postman", pytrace=False)
     monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
@@ -297,7 +379,38 @@ def test_a_client_of_statuspage_that_others_wrote_reads_it(monitor):
     printed = subprocess.run(["node", READER, monitor.url], check=True, capture_output=True, text=True).stdout
 
     read = json.loads(printed)
-    assert read["status"]["indicator"] == "major"
-    assert read["components"] == ["Adatum", "Fabrikam"]
-    assert read["incidents"] == read["newest"] == ["Fabrikam - Sign-in errors"]
-    assert read["maintenances"] == ["Adatum - Sign-in errors"]
+    assert read["status"]["indicator"] == read["worst"]["indicator"] == "major"
+    assert read["components"] == read["pages"] == ["Adatum", "Fabrikam"]
+    assert read["incidents"] == read["newest"] == read["unresolved"] == ["Fabrikam - Sign-in errors"]
+    assert read["maintenances"] == read["upcoming"] == ["Adatum - Sign-in errors"]
+
+
+def test_the_prometheus_exporter_for_statuspages_reads_it(monitor, tmp_path):
+    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
+    services = {"ours": {"url": f"{monitor.url}/api/v2/summary.json", "name": "Ours"}}
+    (tmp_path / "services.json").write_text(json.dumps(services))
+
+    command = [sys.executable, "-m", "statuspage_prometheus_exporter.status_monitoring"]
+    settings = os.environ | {"RUN_MODE": "once", "METRICS_TEXTFILE_PATH": "read.prom"}
+    subprocess.run(command, cwd=tmp_path, env=settings, check=True, capture_output=True, timeout=60)
+
+    read = (tmp_path / "read.prom").read_text()
+    assert re.search(r'^statuspage_component_status\{.*component_name="Fabrikam".*\} 0', read, re.MULTILINE), read
+    assert "Fabrikam - Sign-in errors" in read
+
+
+WIDGET = "node_modules/@statuspage/status-widget/dist/index.js"
+
+
+def test_atlassians_status_widget_shows_it_in_another_sites_page_where_cors_allows(start, browse, tmp_path):
+    script = READER.parent / WIDGET
+    if not script.exists():
+        pytest.fail("the widget is not installed: npm install --prefix tests/postman", pytrace=False)
+    monitor = start(environment={"MONITOR_CORS": "*"})
+    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
+    page = f'<statuspage-widget src="{monitor.url}"></statuspage-widget><script>var parcelRequire</script>'  # it forgot
+    (tmp_path / "elsewhere.html").write_text(f'{page}<script src="{script.as_uri()}"></script>')
+
+    tab = browse((tmp_path / "elsewhere.html").as_uri())
+
+    tab.get_by_text("Partial System Outage").wait_for()

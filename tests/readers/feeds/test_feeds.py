@@ -30,9 +30,9 @@ def schema():
 SCHEMA = schema()
 
 
-def read(monitor, query=""):
+def read(monitor, query="", path="/feed.atom"):
     """The feed as feedparser reads it, once the schema of RFC 4287 has nothing to say."""
-    answer = monitor.get(f"/feed.atom{query}")
+    answer = monitor.get(f"{path}{query}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "application/atom+xml; charset=utf-8"
     assert SCHEMA.validate(etree.fromstring(answer.text.encode())), SCHEMA.error_log
@@ -71,6 +71,34 @@ def test_each_update_is_an_entry_with_the_story_as_it_was_told_then(app):
         "<p><b>Investigating, 2026-06-01 07:58 UTC</b><br />Some people cannot sign in<br />We look into it</p>"
     )
     assert "It works again" not in investigating.content[0].value
+
+
+def test_the_history_has_an_entry_an_incident_with_its_story_in_statuspages_markup(app):
+    first = entry(1, "Some <b>people</b> cannot sign in", "2026-06-01T07:58:00Z")
+    second = entry(2, "<script>Works</script>", "2026-06-01T08:58:00Z", "resolved")
+    link = "https://stspg.io/1"
+    app.post(incident(incident_updates=[first]))
+    ended = {"status": "resolved", "updated_at": "2026-06-01T09:00:00Z", "shortlink": link}
+    app.post(incident(incident_updates=[second, first], **ended))
+    app.post(incident("i2", name=HOSTILE, page={"id": HOSTILE}, status=HOSTILE, updated_at="2026-05-01T09:00:00Z"))
+
+    one, hostile = read(app, path="/history.atom").entries
+
+    assert (one.title, one.link, one.updated) == (
+        "Fabrikam - Sign-in errors",
+        link,
+        "2026-06-01T09:00:00+00:00",
+    )
+    at = "<small>Jun <var data-var='date'>01</var>, <var data-var='time'>{}</var> UTC</small><br>"
+    assert one.content[0].value == (
+        f"<p>{at.format('08:58')}<strong>Resolved</strong> - Works</p>"
+        f"<p>{at.format('07:58')}<strong>Investigating</strong> - Some people cannot sign in</p>"
+    ).replace("'", '"').replace("<br>", "<br />")
+    assert hostile.title.isprintable()
+
+
+def test_the_history_is_empty_and_valid_before_anything_came(app):
+    assert read(app, path="/history.atom").entries == []
 
 
 def test_a_component_update_is_an_entry_too(app):

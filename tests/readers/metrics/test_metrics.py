@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -12,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.pipeline import Sample, pipeline_of
 from monitor.updates.errors import Unavailable
+from monitor.updates.update import IncidentUpdate
 from tests.conftest import ROOT, environment, incident, until
+from tests.history.test_history import update
 from tests.test_core_alone import HIDDEN
 
 
@@ -49,6 +52,25 @@ def test_updates_are_counted_by_page_and_outcome(app):
     assert 0 < sample(text, "event_monitor_webhook_seconds_sum") < 4
 
 
+def test_the_lag_is_from_the_providers_time_to_ours_by_page_and_source(app):
+    line, said_at = pipeline_of(app.application), datetime.now(UTC) - timedelta(seconds=90)
+    app.post(incident(updated_at=said_at.isoformat()))
+    app.post(incident("i2", updated_at="2090-01-01T00:00:00Z", page={"id": "p2", "name": "Ahead"}))
+    entry = IncidentUpdate("u", "investigating", "Down", said_at, said_at, said_at)
+    line.record(update(2, page="Adatum", updated_at=said_at, is_polled=True, incident_updates=(entry,)), "poll")
+    line.record(update(3, page="Past", is_polled=True, is_past=True, incident_updates=(entry,)), "poll")
+    line.record(update(4, page="Concluded", is_polled=True, incident_updates=()), "poll")
+
+    found = {
+        labels: v for (name, labels), v in samples(app.get("/metrics").text).items() if name.endswith("lag_seconds")
+    }
+
+    assert {dict(labels)["page"] for labels in found} == {"Fabrikam", "Ahead", "Adatum"}
+    assert 90 <= found[("page", "Fabrikam"), ("source", "push")] < 100
+    assert 90 <= found[("page", "Adatum"), ("source", "poll")] < 100
+    assert found[("page", "Ahead"), ("source", "push")] == 0
+
+
 def test_open_incidents_are_counted_by_page_and_impact_and_ended_ones_not(app):
     app.post(incident("i1"))
     app.post(incident("i2"))
@@ -74,6 +96,9 @@ def test_pages_that_strangers_name_without_end_become_one(app):
         series = [labels for found, labels in samples(text) if found == f"event_monitor_{name}"]
         assert 500 <= len(series) <= 505
         assert any(("page", "other") in labels for labels in series)
+    lags = [dict(labels)["page"] for found, labels in samples(text) if found == "event_monitor_lag_seconds"]
+    assert len(lags) == 201
+    assert "other" in lags
     updates = {labels: n for (name, labels), n in samples(text).items() if name == "event_monitor_updates_total"}
     assert sum(updates.values()) == 2_000
     assert "Page 1\n" not in text
