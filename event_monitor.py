@@ -35,7 +35,7 @@ from monitor.outputs import stdout
 from monitor.readers import health, incidents, openapi, status
 from monitor.readers import pages as page_list
 from monitor.senders import pages, webhooks
-from monitor.server import doors, front, serve
+from monitor.server import doors, front, serve, strangers
 from monitor.server.errors import Errors
 from monitor.server.log import log_to_stderr
 from monitor.server.requests import LARGEST_BODY
@@ -87,11 +87,12 @@ def main() -> int:
         return _run(arguments.command, arguments.given)
     stderr = log_to_stderr()
     app = _app_of_the_environment()
-    if arguments.host not in ("127.0.0.1", "::1", "localhost"):
+    if not strangers.is_loopback(arguments.host):
         doors.warn(app, arguments.host)
     line = pipeline.pipeline_of(app)
     try:
-        serve.serve(app, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
+        guarded = strangers.Strangers(app, arguments.host)
+        serve.serve(guarded, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
         stderr.drain(1)
@@ -130,7 +131,7 @@ def _arguments() -> argparse.Namespace:
     )
     host = os.environ.get("MONITOR_HOST", "127.0.0.1")
     port = os.environ.get("MONITOR_PORT", os.environ.get("PORT", "5000"))
-    parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
+    parser.add_argument("--host", default=host, type=_host, help="address to listen on (MONITOR_HOST; %(default)s)")
     parser.add_argument("--port", default=port, type=_port, help="port to listen on (MONITOR_PORT, PORT; %(default)s)")
     parser.add_argument("--version", action="version", version=f"event_monitor {__version__}")
     parser.set_defaults(command=None)
@@ -164,6 +165,12 @@ def _choose(arguments: argparse.Namespace, option: str, command: settings.Comman
             _exit_2(f"{name} goes with {option}")
 
 
+def _host(value: str) -> str:
+    if not value.strip():
+        raise argparse.ArgumentTypeError("an empty text would be every address: say 0.0.0.0, or 127.0.0.1")
+    return value
+
+
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value[:9]) < 65536):
         raise argparse.ArgumentTypeError(f"{value!a} is not a port from 0 to 65535")
@@ -176,5 +183,8 @@ def _exit_2(problem: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if sys.stdout:
+        sys.stdout.flush()
+    os._exit(code)  # the interpreter would wait for the threads of libraries
 app = _app_of_the_environment()

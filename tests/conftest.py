@@ -337,7 +337,7 @@ def dial(monitor, sent=b"", seconds=5):
 def posted(body, *fields):
     """A POST as it goes over the wire."""
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    head = ["POST /webhook/statuspage HTTP/1.1", "Host: x", "Content-Type: application/json", *fields]
+    head = ["POST /webhook/statuspage HTTP/1.1", "Host: localhost", "Content-Type: application/json", *fields]
     return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 

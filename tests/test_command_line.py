@@ -85,6 +85,8 @@ def test_an_old_python_can_read_the_program_as_far_as_it_says_so():
         (["5000"], {}, "5000"),
         ([], {"PORT": "http"}, "http"),
         ([], {"PORT": ""}, "port"),
+        ([], {"MONITOR_HOST": ""}, "0.0.0.0"),
+        (["--host", " "], {}, "--host"),
         ([], {"MONITOR_WEBHOOK_TOKEN": ""}, "MONITOR_WEBHOOK_TOKEN"),
         ([], {"MONITOR_READ_TOKEN": " "}, "MONITOR_READ_TOKEN"),
         ([], {"MONITOR_PAGES": "[GitHub]"}, "MONITOR_PAGES is not JSON"),

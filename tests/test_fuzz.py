@@ -61,7 +61,8 @@ def paths(value, so_far=()):
 
 
 SEEDS = {name: payload(name) for name in NAMES + OTHERS}
-PLACES = [(name, path) for name in NAMES for path in paths(SEEDS[name])]
+# But `backfilled`: what was over before it came is accepted and not printed.
+PLACES = [(name, path) for name in NAMES for path in paths(SEEDS[name]) if path[-1] != "backfilled"]
 OTHER_PLACES = [(name, path) for name in OTHERS for path in paths(SEEDS[name])]
 
 

@@ -96,6 +96,11 @@ def test_no_part_loads_a_library_that_no_setting_asks_for():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_text_is_interned_as_python_3_12_keeps_such_for_ever(path):
+    assert "intern(" not in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_no_door_between_parts_is_untyped(path):
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.arg) and node.arg in ("app", "pipeline", "history", "pages", "query", "update"):

@@ -212,7 +212,7 @@ class MemoryHistory:
         size = size_of(update)
         self._arrivals.append((next(self._arrived), update, size))
         self._arrived_bytes += size
-        while len(self._arrivals) > MOST_ARRIVALS or self._arrived_bytes > self._most_bytes // 5:
+        while len(self._arrivals) > MOST_ARRIVALS or self._arrived_bytes > self._most_bytes // 2:
             self._arrived_bytes -= self._arrivals.popleft()[2]
         if self._is_awaited:
             awaited, self._next_arrival, self._is_awaited = self._next_arrival, Event(), False

@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify
 
 from monitor.pipeline import OUTCOMES, Pipeline
 from monitor.server.printer import Printer
-from monitor.server.requests import require
+from monitor.server.requests import HEADERS, require
 
 
 def init_app(app: Flask, pipeline: Pipeline, stdout: Printer) -> None:
@@ -30,8 +30,8 @@ def init_app(app: Flask, pipeline: Pipeline, stdout: Printer) -> None:
         )
 
     @app.get("/ready")
-    def ready() -> tuple[Response, int]:
+    def ready() -> tuple[Response, int, dict[str, str]]:
         """Tell whether updates can be recorded."""
         require(app.config.get("READ_TOKEN"))
         problem = pipeline.history.problem
-        return jsonify(ready=problem is None, problem=problem), 503 if problem else 200
+        return jsonify(ready=problem is None, problem=problem), 503 if problem else 200, HEADERS

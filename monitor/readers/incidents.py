@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gevent
 from flask import Flask, Response, json, request
 
 from monitor.history import query
@@ -12,7 +11,8 @@ from monitor.history.contract import History, ListedIncident
 from monitor.history.query import Query
 from monitor.readers.shared_answer import SharedAnswer
 from monitor.senders.pages import Pages
-from monitor.server.requests import require
+from monitor.server.requests import HEADERS, require
+from monitor.server.turns import take_turns
 from monitor.updates.document import document
 from monitor.updates.update import two_lines
 
@@ -35,7 +35,7 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
         asked = query.read(request.args.to_dict(flat=False))
         mimetype = request.accept_mimetypes.best_match(["application/json", "text/plain"]) or "application/json"
         made = answers.get((asked, mimetype), lambda: _made(history, pages, asked, mimetype).encode())
-        return Response(made, mimetype=mimetype)
+        return Response(made, headers=HEADERS, mimetype=mimetype)
 
 
 def _made(history: History, pages: Pages, asked: Query, mimetype: str) -> str:
@@ -52,7 +52,7 @@ def _as_json(found: Sequence[ListedIncident], asked: Query, pages: Pages) -> str
     size = 0
     while len(rows) < len(found):
         if len(rows) % ROWS_BETWEEN_TURNS == ROWS_BETWEEN_TURNS - 1:
-            gevent.sleep(0)
+            take_turns()
         row = json.dumps(document(pages.shown(found[len(rows)].incident)))
         size += len(row)
         if rows and size > LARGEST_ANSWER:

@@ -11,10 +11,11 @@ from flask import Flask, Response, json
 from monitor.history.contract import History, IncidentPeriod, Page
 from monitor.readers.shared_answer import SharedAnswer
 from monitor.senders.pages import Pages
-from monitor.server.requests import require
+from monitor.server.requests import HEADERS, require
 from monitor.updates.impacts import RANK
 from monitor.updates.times import LONG_AGO, iso
 
+LARGEST_ANSWER = 1024 * 1024  # bytes; the last pages by name are left out past it
 OPERATIONAL, UNKNOWN = "operational", "unknown"
 
 
@@ -26,16 +27,21 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
     def listed() -> Response:
         """List the pages that are known, and how each is."""
         require(app.config.get("READ_TOKEN"))
-        return Response(shared.get("/pages", lambda: _listed(history, pages)), mimetype="application/json")
+        body = shared.get("/pages", lambda: _listed(history, pages))
+        return Response(body, headers=HEADERS, mimetype="application/json")
 
 
 def _listed(history: History, pages: Pages) -> bytes:
     states = states_of(history.periods(datetime.now(UTC)))
-    rows = [
-        _row(page, state_of(page, states), pages.read_by.get(page.url or "")) | pages.doorbell_of(page.url)
-        for page in pages.known()
-    ]
-    return f"{json.dumps({'pages': rows})}\n".encode()
+    known, rows, left = pages.known(), list[str](), LARGEST_ANSWER - 100
+    for page in known:
+        read_by = pages.read_by.get(page.url or "")
+        row = json.dumps(_row(page, state_of(page, states), read_by) | pages.doorbell_of(page.url))
+        left -= len(row) + len(", ")
+        if left < 0:
+            break
+        rows.append(row)
+    return f'{{"pages": [{", ".join(rows)}], "pages_left_out": {len(known) - len(rows)}}}\n'.encode()
 
 
 def states_of(periods: Iterable[IncidentPeriod]) -> dict[str, str]:

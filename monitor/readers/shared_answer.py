@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
+from monitor.server.turns import take_turns
 from monitor.updates.errors import Unavailable
 
 
@@ -24,7 +24,7 @@ class SharedAnswer:
         """Return what `make` makes of a question, or made of it while this one waited; raise Unavailable."""
         asked_at = monotonic()
         with self._turn:
-            gevent.sleep(0)  # the rest of a crowd asks meanwhile, and others are answered
+            take_turns()  # the rest of a crowd asks meanwhile, and others are answered
             if self._question != question or self._began_at < asked_at:
                 began_at, answer = monotonic(), _made(make)
                 self._question, self._began_at, self._answer = question, began_at, answer

@@ -13,7 +13,7 @@ from monitor.history.contract import History, Page
 from monitor.readers.needs import Unknown, heard_at
 from monitor.readers.verdict import Verdict, verdict
 from monitor.senders.pages import Pages
-from monitor.server.requests import require
+from monitor.server.requests import HEADERS, require
 from monitor.settings import Given, RemoteCommand, load
 from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import impact_of
@@ -24,7 +24,6 @@ from monitor.updates.update import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_PAGE
 
 MOST_OPEN, MOST_UNKNOWN, MOST_PAGES = 50, 100, 200  # of those whose names are as long as they may be, 1 MiB
 MOST_COMPONENTS, MOST_IN_A_LINE = 10, 3
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def init_app(app: Flask, history: History, pages: Pages) -> None:

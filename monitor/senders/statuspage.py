@@ -8,12 +8,13 @@ https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
 from monitor.senders.payload import JSONObject, identifier, mapping, records, text, word
 from monitor.updates.errors import NotAnUpdate, UnknownShape
-from monitor.updates.impacts import COMPONENT_IMPACTS, in_words
+from monitor.updates.impacts import COMPONENT_IMPACTS, ENDED, in_words
 from monitor.updates.text import cut_bytes, storable
 from monitor.updates.times import instant
 from monitor.updates.update import (
@@ -64,10 +65,10 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     created_at, meta = instant(incident.get("created_at")), mapping(payload.get("meta"))
     entries = records(incident.get("incident_updates"))
     incident_updates = tuple([_incident_update(entry) for entry in entries])
-    newest = (
-        max(range(len(entries)), key=lambda i: said_at(incident_updates[i]), default=None) if len(entries) != 1 else 0
-    )
-    newest_entry = None if newest is None else incident_updates[newest]
+    if len(entries) > 1 and _is_oldest_first(incident_updates, word(incident.get("status"))):
+        entries, incident_updates = entries[::-1], incident_updates[::-1]
+    newest = max(range(len(entries)), key=lambda i: _written_at(incident_updates[i])) if len(entries) > 1 else 0
+    newest_entry = incident_updates[newest] if entries else None
     # created_at comes last: it is the same in every update of an incident, which would then look like one.
     updated_at = (
         instant(incident.get("updated_at"))
@@ -82,7 +83,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     status = word(incident.get("status"))
     page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
     components = _components(incident.get("components"))
-    if not components and newest is not None:
+    if not components and entries:
         components = _components(entries[newest].get("affected_components"))
     # So few cannot pass the bound of a story.
     story, is_cut = (incident_updates, False) if len(entries) <= 8 else bounded(incident_updates)
@@ -106,6 +107,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
         is_cut=is_cut,
         unsubscribe=_link(meta.get("unsubscribe")),
         is_named=is_named,
+        is_past=incident.get("backfilled") is True and status in ENDED,
     )
 
 
@@ -118,6 +120,19 @@ def _incident_update(entry: JSONObject) -> IncidentUpdate:
         updated_at=instant(entry.get("updated_at")),
         display_at=instant(entry.get("display_at")),
     )
+
+
+def _is_oldest_first(entries: Sequence[IncidentUpdate], status: str | None) -> bool:
+    """Tell the order of a list by its ends: it decides between entries of one time."""
+    first, last = entries[0], entries[-1]
+    at_first, at_last = said_at(first), said_at(last)
+    return at_first < at_last or (at_first == at_last and last.status == status != first.status)
+
+
+def _written_at(entry: IncidentUpdate) -> float:
+    """Return when an entry became news: one that is displayed at an earlier time was written later than that."""
+    times = [at.timestamp() for at in (entry.display_at, entry.created_at) if at]
+    return max(times, default=said_at(entry))
 
 
 def _body(value: object) -> str | None:

@@ -84,6 +84,8 @@ class Webhooks:
         update = dialect.read(payload, bound_to or named)
         if environ.get("CONTENT_TYPE") != "application/json" and not _may_be_json(Request(environ)):
             raise NotAnUpdate(f"Content-Type is {Request(environ).mimetype[:100]!a} and must be application/json")
+        # Parsed, they take 30 times their size, and the update may wait long for the database.
+        del body, payload, environ[BODY]
         update = self.pages.name_for(update, named) if bound_to is None else self.pages.bind_to(update, bound_to)
         return ACCEPTED if self.pipeline.record(update, "push") else DUPLICATE
 

@@ -11,9 +11,8 @@ import re
 import sys
 from collections.abc import Callable
 
-import gevent
-
 from monitor.server.headers import Malformed, field
+from monitor.server.turns import take_turns
 
 PIECE = 16 * 1024  # what a read that waits has set aside, for each connection
 PIECES_AT_A_TIME = 64  # a body that is always there already would let nobody else have their turn
@@ -122,7 +121,7 @@ class Body(io.RawIOBase):
                 return b""
         self._pieces += 1
         if self._pieces % PIECES_AT_A_TIME == 0:
-            gevent.sleep(0)
+            take_turns()
         piece = self._reader.read1(min(most, self._left, PIECE))
         if not piece:
             raise Malformed("the body ended early")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from monitor.server.requests import BODY, LARGEST_BODY
+from monitor.server.requests import BODY, HEADERS, LARGEST_BODY
 from monitor.updates.errors import BadQuery, NotAnUpdate, Unavailable, UnknownShape
 from monitor.updates.text import describe_error, excerpt
 
 log = logging.getLogger("event_monitor")
 Answer = tuple[Response, int]
+
+_token = re.compile(r"(token(?:=|%3d))(?! ).+", re.IGNORECASE)  # in an address, as whoever encodes its ? or = has it
 
 
 class Errors:
@@ -34,13 +37,13 @@ class Errors:
         """Answer 202: a sender that is refused ten times stops sending what would be read, too."""
         self._count(request.args.get("page", ""), "ignored")
         log.warning("ignored: %s: %s", reason, excerpt(request.environ[BODY]))
-        return jsonify(status="ignored", reason=str(reason)), 202
+        return _answer(202, status="ignored", reason=str(reason))
 
     def _ask_again(self, reason: Unavailable) -> Answer:
         """Answer 503, not logged: the history says once what fails."""
-        response = jsonify(error=f"cannot be recorded or read just now: {reason}")
+        response, status = _answer(503, error=f"cannot be recorded or read just now: {reason}")
         response.headers["Retry-After"] = "5"
-        return response, 503
+        return response, status
 
     def _refuse(self, error: HTTPException | ValueError) -> Answer:
         """Answer what is wrong and where, in JSON; log it with what was sent, so that nothing vanishes."""
@@ -51,11 +54,10 @@ class Errors:
             reason = f"the body is larger than {LARGEST_BODY} bytes"
         if request.method == "POST":
             self._count("", "refused")
-        asked, body = excerpt(request.path.encode()), excerpt(request.environ.get(BODY, b""))
-        if status == NotFound.code:
-            reason = f"nothing is served at {asked}"
+        asked, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
+        reason = f"nothing is served at {asked}" if status == NotFound.code else _token.sub(r"\1…", reason)
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
-        response = jsonify(error=reason)
+        response, status = _answer(status, error=reason)
         if request.method == "POST":
             # Where a body is refused, nobody knows where the next request begins.
             response.headers["Connection"] = "close"
@@ -65,4 +67,10 @@ class Errors:
 
     def _fail(self, error: Exception) -> Answer:
         log.error("%s", describe_error(error))
-        return jsonify(error="internal error; the log says more"), 500
+        return _answer(500, error="internal error; the log says more")
+
+
+def _answer(code: int, **said: str) -> Answer:
+    response = jsonify(**said)
+    response.headers.update(HEADERS)
+    return response, code

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_BODY = 1024 * 1024  # parsed, JSON takes 20 to 29 times its size
 BODY = "event_monitor.body"  # in the environ, once it is read
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # of what is made for who asks
 
 
 def read_body(environ: WSGIEnvironment) -> bytes:

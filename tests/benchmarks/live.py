@@ -56,7 +56,7 @@ async def read(port, paths):
             print(mark.decode().strip(), time.monotonic(), flush=True)
 
     for path in paths:
-        request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         await loop.create_connection(lambda request=request: Reader(request, seen), "127.0.0.1", port)
     await loop.run_in_executor(None, sys.stdin.read)
     print("closed", counts.get(b"closed", 0), flush=True)

@@ -200,6 +200,18 @@ def test_the_oldest_key_is_forgotten_first():
     assert is_new(history, *again) == [False, False, False, True]
 
 
+def test_memory_keeps_the_newest_10000_updates_whatever_the_stories_of_their_incidents():
+    history = MemoryHistory()
+    story = tuple([replace(ENTRY, id=f"u{number}", body="x" * 700) for number in range(20)])
+    components = tuple([Component(f"c{number}", f"Component {number}", "partial_outage") for number in range(5)])
+
+    for number in range(10_100):
+        history.add(update(number, message="x" * 700, components=components, incident_updates=story))
+
+    kept = [arrival.update.id for arrival in history.arrivals(0, 20_000)]
+    assert kept == [f"i{number}" for number in range(100, 10_100)]
+
+
 def test_the_oldest_incidents_are_forgotten_first():
     history = MemoryHistory(most_incidents=3)
     for number in (4, 1, 0, 3, 2):

@@ -25,6 +25,20 @@ def post(app, incident_id, page, *, named=None, minute=0, token=None, **fields):
     return app.post(body, f"/webhook/statuspage?{query}")
 
 
+@pytest.mark.parametrize("character", ["x", "\N{COLLISION SYMBOL}"])
+def test_a_list_of_very_many_pages_ends_at_a_mebibyte_and_says_how_many_it_leaves_out(app, character):
+    for number in range(600):
+        page = {"id": f"p{number}", "name": f"{number} {character * 190}"}
+        unsubscribe = {"unsubscribe": f"https://status.example/{'x' * 1900}"}
+        app.post(incident(page=page) | {"meta": unsubscribe})
+
+    read = app.get("/pages")
+
+    assert len(read.data) <= 1024 * 1024
+    assert len(read.json["pages"]) > 200
+    assert len(read.json["pages"]) + read.json["pages_left_out"] == 600
+
+
 def names(app):
     return [printed.split("Product: ")[1].split(" - ")[0] for printed in app.printed]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.pipeline import pipeline_of
 from tests.conftest import blocks, incident, payload, until
 
 BLOCKS = {
@@ -60,6 +61,7 @@ def entry(body, at, **fields):
     return {"body": body, "created_at": at, **fields}
 
 
+FIRST, SECOND = (entry(f"{n} of two", "2026-06-01T07:30:00Z", status=s) for n, s in ((1, "new"), (2, "investigating")))
 OLD, NEW = entry("old", "2026-06-01T07:00:00Z"), entry("new", "2026-06-01T07:30:00Z")
 POSTMORTEM = {"status": "postmortem", "postmortem_body": "<p>Why</p>"}
 
@@ -71,6 +73,10 @@ POSTMORTEM = {"status": "postmortem", "postmortem_body": "<p>Why</p>"}
         ({"incident_updates": [OLD, NEW]}, "new"),
         ({"incident_updates": [OLD | {"display_at": "2026-06-01T07:45:00Z"}, NEW]}, "old"),
         ({"incident_updates": [OLD | {"created_at": "2026-06-01T02:45:00-05:00"}, NEW]}, "old"),
+        ({"incident_updates": [SECOND, FIRST, OLD]}, "2 of two"),
+        ({"incident_updates": [OLD, FIRST, SECOND]}, "2 of two"),
+        ({"incident_updates": [SECOND, FIRST]}, "2 of two"),
+        ({"incident_updates": [FIRST, SECOND]}, "2 of two"),
         ({"incident_updates": [OLD | {"body": ""}]}, "Investigating: Sign-in errors"),
         ({"incident_updates": [OLD | {"body": None}]}, "Investigating: Sign-in errors"),
         ({"incident_updates": [OLD | {"body": " \n"}]}, "Investigating: Sign-in errors"),
@@ -90,6 +96,27 @@ def test_the_message_is_the_newest_entry_by_its_own_time(app, fields, message):
     assert app.post(incident(**fields)).status_code == 200
 
     assert app.printed[0].endswith(f"\nStatus: {message}\n")
+
+
+def test_a_new_entry_that_is_displayed_at_an_earlier_time_is_told(app):
+    app.post(incident(updated_at="2026-06-01T07:30:00Z", incident_updates=[NEW]))
+    backdated = entry("written later", "2026-06-01T07:40:00Z", display_at="2026-06-01T07:10:00Z")
+
+    app.post(incident(updated_at="2026-06-01T07:40:00Z", incident_updates=[NEW, backdated]))
+
+    assert app.printed[1].endswith("\nStatus: written later\n")
+
+
+def test_a_backfilled_incident_that_is_over_is_recorded_and_told_to_nobody(app):
+    answers = [
+        app.post(incident("over", status="resolved", backfilled=True)),
+        app.post(incident("open", backfilled=True)),
+    ]
+
+    assert [answer.json["status"] for answer in answers] == ["accepted", "accepted"]
+    assert {found["id"] for found in app.incidents()} == {"over", "open"}
+    assert len(app.printed) == 1
+    assert [arrival.update.id for arrival in pipeline_of(app.application).history.arrivals(None, 9)] == ["open"]
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_a_client_that_does_not_ask_to_close_stays_connected(shared):
 
 
 @pytest.mark.parametrize(
-    "target", ["http://status.example/webhook/statuspage", "HTTPS://[::1]:8080/webhook/statuspage?x=y"]
+    "target", ["http://status.localhost/webhook/statuspage", "HTTPS://[::1]:8080/webhook/statuspage?x=y"]
 )
 def test_an_absolute_address_is_served(shared, page, target):
     sent = posted(incident(page=page)).replace(b"/webhook/statuspage", target.encode())
@@ -283,7 +283,7 @@ def test_an_absolute_address_is_served(shared, page, target):
 
 
 def test_an_absolute_address_without_a_path_is_the_root(shared):
-    with dial(shared, b"GET http://status.example?x HTTP/1.1\r\n\r\n" + NEXT) as connection:
+    with dial(shared, b"GET http://status.localhost?x HTTP/1.1\r\n\r\n" + NEXT) as connection:
         assert answer(connection).status == shared.get("/").status_code
 
 
@@ -305,13 +305,13 @@ def test_an_absolute_address_without_a_path_is_the_root(shared):
         "/incidents/",
         "/%00%ff%0d%0aLocation:%20x",
         "/\xff",
-        "http://evil.example/health",
+        "http://evil.localhost/health",
         "*",
         "/" + "x" * 8000,
     ],
 )
 def test_no_variant_of_an_address_redirects(shared, method, path):
-    head = f"{method} {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
 
     with dial(shared, head.encode("latin-1")) as connection:
         answered = answer(connection)
@@ -411,6 +411,27 @@ def test_a_request_that_is_refused_for_another_reason_does_not_say_the_token(gua
     assert WEBHOOK_TOKEN not in f"{refused.headers}{refused.text}{guarded.log()}"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/webhook/statuspage%3Ftoken={}",
+        "/webhook/statuspage%3ftoken%3d{}",
+        "/webhook/statuspage%253Ftoken%253D{}",
+        "/webhook/statuspage&Token={}",
+        "/incidents?token%3D{}",
+        "/status?x%26token={}",
+    ],
+)
+def test_a_token_in_an_address_that_is_encoded_amiss_is_not_said(guarded, method, address):
+    refused = requests.request(method, guarded.url + address.format(WEBHOOK_TOKEN), timeout=5)
+    beside = guarded.get("/incidents", params={f"token={WEBHOOK_TOKEN}": "x", "token": READ_TOKEN})
+
+    assert 400 <= refused.status_code < 500
+    assert beside.status_code == 400
+    assert WEBHOOK_TOKEN not in refused.text + beside.text + guarded.log()
+
+
 @pytest.mark.parametrize(
     "offered",
     [{"params": {"token": READ_TOKEN}}, {"headers": {"Authorization": f"Bearer {READ_TOKEN}".encode()}}],
@@ -432,6 +453,17 @@ def test_an_address_that_is_not_served_is_named(shared):
     refused = shared.get("/incident%0As")
 
     assert (refused.status_code, refused.json()) == (404, {"error": r"nothing is served at /incident\ns"})
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/incidents", 200), ("/pages", 200), ("/status", 200), ("/ready", 200), ("/nowhere", 404), ("/incidents?x", 400)],
+)
+def test_what_is_answered_is_neither_stored_nor_taken_for_another_type(shared, path, status):
+    read = shared.get(path)
+
+    assert (read.status_code, read.headers["Cache-Control"]) == (status, "no-store")
+    assert read.headers["X-Content-Type-Options"] == "nosniff"
 
 
 # The application

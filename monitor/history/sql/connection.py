@@ -115,9 +115,10 @@ class DatabaseConnection:
 
     def close(self) -> None:
         """Close the connection, the next run opens another: after an I/O error only that tells what is on disk."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._aside(lambda: _close(connection))
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                self._aside(lambda: _close(connection))
 
 
 def _is_alone(connection: Connection) -> bool:
@@ -195,6 +196,7 @@ def _engine(url: URL, reading: bool) -> Engine:
         limit = SECONDS_FOR_A_STATEMENT * 1000
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
+        arguments["client_encoding"] = "utf8"  # a database in SQL_ASCII would give out bytes, before it is refused
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
     # Named, as psycopg has it: rows are dictionaries for both.

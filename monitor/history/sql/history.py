@@ -7,6 +7,7 @@ and share the next. What fails is said in `problem`, logged once, and mended wit
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -69,6 +70,7 @@ class DatabaseHistory:
         self._writer = gevent.spawn(self._write_for_ever)
         if isinstance(refusal := self._opened.get(), Refused):
             raise ValueError(str(refusal))
+        os.register_at_fork(before=self._disconnect)  # as of `gunicorn --preload`: no two processes share a connection
 
     def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
         """Record an update; return, after the commit, its incident once per key for all processes."""
@@ -164,10 +166,13 @@ class DatabaseHistory:
     def close(self) -> None:
         """Stop writing and close both connections; SQLite then puts all into its one file."""
         self._writer.kill()
-        self._ear.close()
         if self.problem is None:
             with gevent.Timeout(SECONDS_BETWEEN_PROBES, False):
                 self._writing.run(lambda connection: set_open(connection, False))
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._ear.close()
         self._reading.close()
         self._writing.close()
 

@@ -43,9 +43,10 @@ class Ear:
         heard.set()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, until somebody waits again."""
         if self._listener is not None:
             self._listener.kill()
+            self._listener = None
 
     def _listen(self) -> NoReturn:
         psycopg = import_module("psycopg")

@@ -102,6 +102,7 @@ class FileLease:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
+        os.register_at_fork(after_in_child=self.release)
 
     def is_held(self) -> bool:
         """Tell whether this process has the lock, after trying to get it."""
@@ -130,7 +131,12 @@ class RowLease:
     """A row that says who holds a lease until when, by PostgreSQL's clock."""
 
     def __init__(self, database: Database, name: str) -> None:
-        self._database, self._name, self._holder = database, name, random.getrandbits(62)
+        self._database, self._name = database, name
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._holder = random.getrandbits(62)
         self._held_until = self._renew_at = 0.0
 
     def is_held(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, select, tuple_, union_all
 
 from monitor.history.contract import MOST_PAGES, MOST_PERIODS, Arrival, IncidentPeriod, ListedIncident, Page
 from monitor.history.query import Place, Query
@@ -128,9 +128,10 @@ def pages_of(connection: Connection) -> list[Page]:
 def periods_of(connection: Connection, since: datetime) -> list[IncidentPeriod]:
     """Return what is open or ended since then, newest first."""
     asked = select(_rows.page_id, _rows.impact, _rows.status, _rows.began_at, _rows.ended_at)
-    lasting = or_(is_open, and_(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since)))
-    asked = asked.where(lasting, _rows.impact != "operational")
-    rows = connection.execute(asked.order_by(_rows.began_at.desc()).limit(MOST_PERIODS))
+    asked = asked.where(_rows.impact != "operational")
+    ended = asked.where(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since))
+    both = union_all(asked.where(is_open), ended).subquery()  # for an OR, SQLite would scan the table
+    rows = connection.execute(select(both).order_by(both.c.began_at.desc()).limit(MOST_PERIODS))
     return [
         IncidentPeriod(
             page_id,

@@ -22,12 +22,13 @@ from monitor.history import query
 from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.pipeline import pipeline_of
-from monitor.readers.dashboard.content import shown, take_turns
+from monitor.readers.dashboard.content import shown
 from monitor.readers.dashboard.story import FILTERS, Teller
 from monitor.readers.dashboard.tiles import DAYS, WORDS
 from monitor.readers.incidents import LARGEST_ANSWER
 from monitor.senders.pages import Pages, pages_of
 from monitor.server.requests import require
+from monitor.server.turns import take_turns
 from monitor.settings import Settings
 from monitor.updates.errors import BadQuery, Unavailable
 from monitor.updates.impacts import IMPACTS

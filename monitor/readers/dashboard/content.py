@@ -10,8 +10,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-import gevent
-
 from monitor.history import query
 from monitor.history.contract import Arrival, History, Page
 from monitor.history.query import Query
@@ -26,6 +24,7 @@ from monitor.readers.dashboard.tiles import MOST_TILES, days_of, first_day, star
 from monitor.readers.incidents import unknown
 from monitor.readers.pages import UNKNOWN
 from monitor.senders.pages import Pages
+from monitor.server.turns import take_turns
 from monitor.updates.impacts import RANK, impact_of
 from monitor.updates.incident import Incident
 
@@ -103,11 +102,6 @@ def overview(
         "more_maintenance": max(0, len(planned) - MOST_MAINTENANCE // share),
         "ended": [pages.shown(state) for state in _ended(history, asked)[: MOST_ENDED // share]],
     }
-
-
-def take_turns() -> None:
-    """Let others be answered; after sleep(0) the loop would run a hundred callbacks before it looks at a socket."""
-    gevent.sleep(1e-6)
 
 
 def listing(history: History, pages: Pages, asked: Query) -> Values:

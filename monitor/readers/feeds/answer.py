@@ -10,7 +10,6 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid5
 
-import gevent
 from flask import Response, request
 
 from monitor.history import query
@@ -18,6 +17,7 @@ from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.senders.pages import Pages
 from monitor.senders.statuspage import LONGEST_LINK
+from monitor.server.turns import take_turns
 from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
@@ -78,7 +78,7 @@ def fitting(items: Iterable[Item], size_of: Callable[[Item], int], most: int = L
         if most < 0:
             return
         yield item
-        gevent.sleep(0)
+        take_turns()
 
 
 def stable_id(*parts: str) -> UUID:

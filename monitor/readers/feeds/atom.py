@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape as in_xml
 
-import gevent
 from feedgenerator import Atom1Feed
 from markupsafe import escape
 
@@ -22,6 +21,7 @@ from monitor.history.contract import MOST_ARRIVALS, History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
 from monitor.senders.pages import Pages
+from monitor.server.turns import take_turns
 from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
@@ -115,7 +115,7 @@ def _newest(history: History, asked: Query) -> list[Update]:
         found += [one.update for one in reversed(arrived) if one.number <= highest and asked.matches(one.update)]
         if len(found) >= asked.limit:
             break
-        gevent.sleep(0)
+        take_turns()
     return sorted(found, key=lambda update: update.updated_at, reverse=True)[: asked.limit]
 
 

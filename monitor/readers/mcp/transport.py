@@ -8,14 +8,12 @@ say unasked: a GET, which would open a stream, is answered 405.
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request
 
 from monitor.readers.mcp.protocol import INVALID_REQUEST, PARSE_ERROR, Reply, failure, respond
 from monitor.readers.mcp.tools import Tools
-from monitor.server.requests import read_body
+from monitor.server.requests import HEADERS, read_body
 
 BATCHING = (None, "2025-03-26")  # the one revision with batches, and what a client without the header speaks
 MOST_IN_A_BATCH = 10
@@ -23,8 +21,6 @@ MOST_IN_A_BATCH = 10
 
 def answer(app: Flask) -> Response:
     """Answer a POST to /mcp."""
-    if (origin := request.headers.get("Origin")) is not None and not _is_own(origin, "READ_TOKEN" in app.config):
-        return _response(403, failure(None, INVALID_REQUEST, "Origin is another than this server's"))
     body = read_body(request.environ)
     if not request.is_json:
         abort(415, "Content-Type is not application/json")
@@ -42,25 +38,7 @@ def answer(app: Flask) -> Response:
     return _response(200, replies) if replies else _response(202, None)
 
 
-def _is_own(origin: str, is_guarded: bool) -> bool:
-    """Tell whether a request comes from a web page of this server's own.
-
-    A name that was rebound to this address is in Origin and Host alike, so without a token only names that nobody can
-    rebind will do.
-    """
-    parts = urlsplit(origin)
-    if parts.netloc.lower() != request.host.lower():
-        return False
-    host = parts.hostname or ""
-    try:
-        ip_address(host)
-    except ValueError:
-        return is_guarded or host == "localhost" or host.endswith(".localhost")
-    return True
-
-
 def _response(status: int, reply: Reply | list[Reply] | None) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if reply is None:
-        return Response(status=status, headers=headers)
-    return Response(json.dumps(reply, ensure_ascii=False), status, headers, mimetype="application/json")
+        return Response(status=status, headers=HEADERS)
+    return Response(json.dumps(reply, ensure_ascii=False), status, HEADERS, mimetype="application/json")

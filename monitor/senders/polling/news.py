@@ -51,7 +51,7 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
         untold = [entry for entry in state.incident_updates if identity_of(entry) not in told]
         is_newer = state.updated_at > known.updated_at
         is_news = newest in untold or (is_newer and _says(state) != _says(known))
-    earlier = sorted((entry for entry in untold if entry is not newest and entry.time), key=said_at)
+    earlier = sorted((entry for entry in reversed(untold) if entry is not newest and entry.time), key=said_at)
     last = [replace(state, is_past=not is_news)] if is_news or is_newer else []
     return [_at(state, entry) for entry in earlier] + last
 

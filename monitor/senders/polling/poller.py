@@ -29,6 +29,7 @@ from monitor.senders.polling.feed import Feed, FeedParser, ParseFeed, feed_of
 from monitor.senders.polling.news import Baseline, end_of, news
 from monitor.senders.polling.source import Answer, Source, update_of
 from monitor.senders.polling.statuspage_api import StatuspageApi
+from monitor.server.turns import take_turns
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.impacts import is_maintenance
 from monitor.updates.incident import Incident
@@ -166,7 +167,7 @@ class Poller:
     def _record(self, page: PolledPage, incidents: Sequence[JSONObject], baseline: Baseline) -> None:
         name = self._pages.name_of(page.id) or page.id
         for incident in incidents:
-            gevent.sleep(0)  # 50 incidents take tens of milliseconds: webhooks are answered in between
+            take_turns()  # 50 incidents take tens of milliseconds: webhooks are answered in between
             try:
                 state = update_of(incident, page.id, name)
             except NotAnUpdate as reason:

@@ -43,6 +43,5 @@ class Source(Protocol):
 
 
 def update_of(incident: JSONObject, page_id: str, page: str) -> Update:
-    """Return an incident as an update, past if it was over when it was filled in; raise NotAnUpdate."""
-    update = statuspage.read({"page": {"id": page_id, "name": page}, "incident": incident})
-    return replace(update, is_polled=True, is_past=incident.get("backfilled") is True and not update.is_open)
+    """Return an incident as an update; raise NotAnUpdate."""
+    return replace(statuspage.read({"page": {"id": page_id, "name": page}, "incident": incident}), is_polled=True)

@@ -1,5 +1,6 @@
 """A history in SQL survives kills, faults and company: through HTTP, on real SQLite files and a real PostgreSQL."""
 
+import json
 import os
 import re
 import shutil
@@ -12,12 +13,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import requests
 
 from tests.conftest import ROOT, environment, incident, payload, until
+from tests.server.test_http import MEBIBYTE, most_memory
 
 QUICK = (
     "from monitor.history.sql import connection, history; "
@@ -39,6 +42,24 @@ def test_what_was_seen_survives_a_kill(start, url):
 
     assert second.incidents() == before
     assert second.post(payload("incident-created")).json() == {"status": "duplicate"}
+
+
+def test_what_was_acknowledged_is_printed_though_the_program_is_killed_right_after_its_answers(start, url):
+    monitor, acknowledged = start(environment=environment(url)), []
+
+    def post(number):
+        with suppress(requests.ConnectionError, ValueError):
+            if monitor.post(incident(f"i{number}", incident_updates=[{"body": f"number {number}."}])).ok:
+                acknowledged.append(number)
+                if len(acknowledged) == 40:
+                    monitor.process.send_signal(signal.SIGKILL)
+
+    with ThreadPoolExecutor(16) as senders:
+        list(senders.map(post, range(80)))
+
+    printed = monitor.printed()
+    assert len(acknowledged) >= 40
+    assert [number for number in acknowledged if f"number {number}.\n" not in printed] == []
 
 
 @pytest.mark.parametrize("when", [9, 17, 26])
@@ -106,6 +127,21 @@ def test_a_locked_database_is_answered_503_and_mended_without_a_restart(start, s
     assert monitor.log().count("ERROR") == 1
 
 
+def test_updates_that_wait_for_their_commit_hold_no_body(start, sqlite_url, file):
+    monitor = start(environment=environment(sqlite_url))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    bodies = [json.dumps(incident(f"i{n}") | {"x": [[]] * 250_000}) for n in range(24)]
+
+    with ThreadPoolExecutor(24) as senders:
+        answers = [senders.submit(monitor.post, body) for body in bodies]
+        time.sleep(4)
+        other.execute("ROLLBACK")
+
+    assert [answer.result().status_code for answer in answers] == [200] * 24
+    assert most_memory(monitor) < 256 * MEBIBYTE
+
+
 def test_health_is_quick_while_a_commit_waits(start, sqlite_url, file):
     monitor = start(environment=environment(sqlite_url))
     other = sqlite3.connect(file, isolation_level=None)
@@ -131,6 +167,63 @@ def test_a_read_only_file_is_degraded_and_not_the_end(start, sqlite_url, file):
     assert monitor.post(incident()).status_code == 503
     assert "readonly" in monitor.get("/health").json()["problems"]["history"]
     assert monitor.get("/incidents").json()["incidents"] == []
+
+
+def test_what_sqlite_writes_is_the_owners_alone(start, sqlite_url, file):
+    old_mask = os.umask(0)
+    try:
+        monitor = start(environment=environment(sqlite_url, MONITOR_NOTIFY="json://127.0.0.1:9"))
+    finally:
+        os.umask(old_mask)
+    monitor.post(incident())
+
+    until(lambda: len(list(file.parent.iterdir())) > 3)
+    assert {oct(path.stat().st_mode & 0o777) for path in file.parent.iterdir()} == {"0o600"}
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+def test_nothing_is_accepted_into_a_file_that_nobody_can_open(start, sqlite_url, file, tmp_path, replaced):
+    quick = "from monitor.history.sql import history as database; database.SECONDS_BETWEEN_PROBES = 0.1"
+    monitor = start(environment=environment(sqlite_url), preamble=quick)
+    monitor.post(incident("before"))
+    for path in file.parent.iterdir():
+        path.unlink()
+    if replaced:
+        other = start(environment=environment(f"sqlite:///{tmp_path}/other.db"))
+        other.post(incident("other"))
+        other.stop()
+        shutil.move(tmp_path / "other.db", file)
+
+    answers = {f"i{number}": monitor.post(incident(f"i{number}")).status_code for number in range(20)}
+    until(lambda: monitor.post(incident("later")).status_code == 200)
+    monitor.stop()
+
+    assert set(answers.values()) <= {200, 503}
+    accepted = {number for number, status in answers.items() if status == 200} | {"later"}
+    kept = {found["id"] for found in start(environment=environment(sqlite_url)).incidents()}
+    assert kept >= accepted | ({"other"} if replaced else set())
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgresql_that_does_not_hold_utf_8_is_refused_at_the_start(postgresql, encoding):
+    name = f"monitor_{encoding.lower()}"
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+
+    refused = run(MONITOR_DATABASE_URL=postgresql.url.replace("/postgres", f"/{name}"))
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert f"encoding is {encoding} and must be UTF8" in refused.stderr
+
+
+def test_the_folder_of_postgresqls_socket_serves_as_its_host(start, postgresql):
+    url = postgresql.new_database("monitor_socket")
+    parts = urlsplit(url)
+    url = f"postgresql://{parts.username}@/monitor_socket?host={postgresql.data}&port={parts.port}"
+    without_user = f"postgresql:///monitor_socket?host={postgresql.data}&port={parts.port}&user={parts.username}"
+
+    assert start(environment=environment(url)).post(incident()).json() == {"status": "accepted"}
+    assert start(environment=environment(without_user)).post(incident()).json() == {"status": "duplicate"}
 
 
 def test_an_unreachable_database_at_the_start_is_a_fault_and_not_the_end(start, postgresql):
@@ -174,6 +267,51 @@ def test_a_fault_that_nobody_foresaw_refuses_what_met_it_and_not_what_comes_late
     assert "RuntimeError: nobody" in monitor.log()
     assert "Traceback" not in monitor.log()
     assert "\x1b" not in monitor.log()
+
+
+def test_an_update_that_the_database_refuses_fails_alone(start, url):
+    monitor = start(environment=environment(url), preamble=UNFORESEEN)
+    ids = [f"i{number}" for number in range(60)] + ["bad"] * 3
+
+    with ThreadPoolExecutor(len(ids)) as senders:
+        answers = list(senders.map(lambda one: (one, monitor.post(incident(one)).status_code), ids))
+
+    assert [answer for answer in answers if answer[1] != (503 if answer[0] == "bad" else 200)] == []
+    assert monitor.get("/health").json()["problems"] == {}
+    assert monitor.printed(60).count("Product:") == 60
+
+
+COMMITTED_IN_VAIN = """
+import os
+from sqlalchemy import RootTransaction
+from sqlalchemy.exc import OperationalError
+commit, write = RootTransaction.commit, __import__("monitor.history.sql.write").history.sql.write
+record = write.record
+def note(connection, *rest):
+    outcomes = record(connection, *rest)
+    connection.info["recorded"] = True
+    return outcomes
+def fail(self):
+    recorded = self.connection.info.pop("recorded", False)
+    commit(self)
+    if recorded and os.path.exists("FLAG"):
+        raise OperationalError("COMMIT", None, Exception("the connection was lost"))
+write.record, RootTransaction.commit = note, fail
+"""
+
+
+def test_after_a_commit_of_unknown_outcome_each_update_is_told_once(start, url, tmp_path):
+    flag = tmp_path / "flag"
+    monitor = start(environment=environment(url), preamble=COMMITTED_IN_VAIN.replace("FLAG", str(flag)))
+    monitor.post(incident("before"))
+    flag.touch()
+
+    assert [monitor.post(incident(f"i{number}")).status_code for number in range(2)] == [503, 503]
+    flag.unlink()
+    until(lambda: healthy(monitor))
+
+    assert [monitor.post(incident(f"i{number}")).json()["status"] for number in range(2)].count("duplicate") > 0
+    assert monitor.printed(3).count("Product:") == 3
 
 
 def test_a_filter_that_no_store_takes_finds_nothing(start, url):
@@ -270,6 +408,31 @@ def test_gunicorn_with_two_workers_prints_each_update_once(postgresql, tmp_path)
         for _ in range(12):
             subprocess.run([*curl, body, "-H", "Content-Type: application/json"], check=True, capture_output=True)
         assert until((tmp_path / "out").read_text).count("Product:") == 1
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_workers_that_gunicorn_forks_from_one_app_share_no_connection(postgresql, tmp_path):
+    settings = environment(postgresql.new_database("monitor_preloaded"))
+    command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "2", "--preload", "--bind", "127.0.0.1:0"]
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [*command, "event_monitor:app"], cwd=ROOT, env=os.environ | settings, stdout=out, stderr=err
+        )
+    try:
+        log = (tmp_path / "err").read_text
+        address = until(lambda: log().count("Booting worker") == 2 and re.search(r"http://127\S+:\d+", log()), 20)[0]
+
+        def post_and_read(number):
+            posted = requests.post(f"{address}/webhook/statuspage", json=incident(f"i{number}"), timeout=20)
+            return posted.json(), requests.get(f"{address}/incidents", timeout=20).status_code
+
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(post_and_read, range(200)))
+
+        assert answers == [({"status": "accepted"}, 200)] * 200
+        assert (tmp_path / "out").read_text().count("Product:") == 200
     finally:
         process.terminate()
         process.wait(10)
@@ -389,6 +552,23 @@ def test_old_incidents_and_their_keys_are_forgotten_after_the_days_to_keep(start
     assert pruned.get("/feed.atom").text.count("<entry>") == 5
     assert pruned.post(incident("i1", updated_at="2026-06-01T08:00:00Z")).json() == {"status": "accepted"}
     assert pruned.post(incident("i9", updated_at="2026-06-09T08:00:00Z")).json() == {"status": "duplicate"}
+
+
+def test_what_is_open_is_not_forgotten_however_old_and_is_told_once(start, url):
+    settings = environment(url, MONITOR_KEEP_DAYS="30")
+    days_ago = {days: (datetime.now(UTC) - timedelta(days=days)).isoformat() for days in (90, 60, 1)}
+    monitor = start(environment=environment(url))
+    monitor.post(incident("open", updated_at=days_ago[90]))
+    monitor.post(incident("over", updated_at=days_ago[60], status="resolved"))
+    monitor.post(incident("new", updated_at=days_ago[1]))
+    monitor.stop()
+
+    for _ in range(2):  # each start makes a first pass
+        pruned = start(environment=settings)
+        until(lambda pruned=pruned: {found["id"] for found in pruned.incidents()} == {"open", "new"})
+        assert pruned.post(incident("open", updated_at=days_ago[90])).json() == {"status": "duplicate"}
+        assert pruned.post(incident("over", updated_at=days_ago[60], status="resolved")).json()["status"] == "accepted"
+        pruned.stop()
 
 
 def test_a_page_of_which_nothing_came_in_the_days_to_keep_is_forgotten(start, sqlite_url):

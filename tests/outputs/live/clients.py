@@ -55,14 +55,15 @@ def websocket(monitor, query=""):
 
 def upgraded(monitor):
     """A WebSocket's connection, for a client that does what no library does."""
-    head = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    head += "Sec-WebSocket-Version: 13\r\n"
     connection = dial(monitor, f"{head}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
     return opened.enter_context(connection)
 
 
 def unread(monitor):
     """A stream's connection, for a client that does what no library does."""
-    return opened.enter_context(dial(monitor, b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"))
+    return opened.enter_context(dial(monitor, b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 
 
 def resident(monitor):

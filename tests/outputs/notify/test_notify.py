@@ -461,7 +461,7 @@ def test_a_stop_ends_within_10_s_with_a_slow_service_and_a_request_that_never_en
     endpoint.seconds = 20
     monitor = notifying(SLACK)
     monitor.post(said(1))
-    with dial(monitor, b"POST /webhook/statuspage HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+    with dial(monitor, b"POST /webhook/statuspage HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"):
         time.sleep(0.5)
         began = time.monotonic()
 
@@ -526,6 +526,14 @@ def test_nothing_is_sent_once_the_lease_is_lost(notifying, endpoint, tmp_path):
     assert len(endpoint.taken) == before < 20
     flag.unlink()
     until(lambda: len(endpoint.taken) == 20, 10)
+
+
+def test_the_outbox_works_with_a_sqlite_file_that_a_uri_names(notifying, endpoint, tmp_path):
+    monitor = notifying(SLACK, **environment(f"sqlite:///file:{tmp_path}/monitor.db?mode=rwc&uri=true"))
+
+    monitor.post(said(0))
+
+    until(lambda: len(endpoint.taken) == 1)
 
 
 def test_a_message_survives_a_kill_and_a_restart_with_a_database(notifying, endpoint, url):

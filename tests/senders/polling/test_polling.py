@@ -736,6 +736,21 @@ def test_an_entry_that_is_backdated_is_told_at_its_time_and_changes_no_state(sta
     assert app.incidents()[0]["status"] == "resolved"
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+def test_entries_of_one_time_are_told_newest_last_whatever_the_order_of_the_list(status_page, order):
+    status_page.incidents = [told("i1", entry(1))]
+    app = Polling(status_page.url)
+    app.poll()
+    at = dict.fromkeys(("created_at", "updated_at", "display_at"), "2026-06-01T08:05:00.000Z")
+    entries = [entry(1), entry(2, **at), entry(3, "identified", **at), entry(4, "monitoring", **at)]
+    status_page.incidents = [told("i1", *entries, incident_updates=entries[::order])]
+
+    app.poll()
+
+    assert app.messages() == ["step 1", "step 2", "step 3", "step 4"]
+    assert app.incidents()[0]["status"] == "monitoring"
+
+
 @pytest.mark.parametrize(("status", "times"), [("investigating", 2), ("resolved", 1)], ids=["open", "over"])
 def test_another_status_of_a_component_is_told_while_the_incident_is_open(status_page, status, times):
     component = {"id": "c1", "name": "Sign-in", "status": "partial_outage"}
