@@ -190,7 +190,7 @@ BOTH = {"MONITOR_WEBHOOK_TOKEN", "MONITOR_READ_TOKEN"}
 
 @pytest.mark.parametrize("given", [set(), {"MONITOR_WEBHOOK_TOKEN"}, BOTH])
 def test_a_missing_token_is_warned_of_on_a_public_address(start, given):
-    monitor = start(["--host", "127.0.0.2"], dict.fromkeys(given, "x"))
+    monitor = start(["--host", "0.0.0.0"], dict.fromkeys(given, "x"))
 
     assert set(re.findall(r"WARNING (\w+) is not set", monitor.log())) == BOTH - given
 

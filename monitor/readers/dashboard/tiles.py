@@ -15,12 +15,12 @@ from itertools import groupby
 from markupsafe import Markup
 
 from monitor.history.contract import IncidentPeriod, Page
-from monitor.readers.dashboard.story import ago
+from monitor.readers.dashboard.story import ago, span
 from monitor.readers.pages import OPERATIONAL, state_of, states_of
 from monitor.updates.impacts import IMPACTS, RANK
 from monitor.updates.times import LONG_AGO
 
-DAYS, MOST_TILES = 90, 200
+DAYS, MOST_TILES, SECONDS_A_DAY = 90, 200, 86_400
 HEIGHTS = (10, 7, 4, 3, 2, 2)  # by rank, of 10: at three pixels a day the height tells more than the colour
 QUIET = RANK["operational"]
 SILENT, SILENT_AFTER = "silent", timedelta(days=7)
@@ -107,6 +107,8 @@ def _heard_at(page: Page) -> datetime:
 def _heard(page: Page, now: datetime) -> str:
     how = (("pushed", page.pushed_at), ("polled", page.polled_at))
     said = [f"{verb} {ago(at, now)}" for verb, at in how if at] or ["not heard yet"]
+    if page.lag_seconds is not None and page.lag_seconds < SECONDS_A_DAY:  # a first poll finds what is old
+        said.append(f"last {span(page.lag_seconds)} after its provider said so")
     if page.pushed_at and page.missed:
         said.append(f"{page.missed} {'update' if page.missed == 1 else 'updates'} not pushed since")
     return ", ".join(said).capitalize()

@@ -5,13 +5,13 @@ import json
 import re
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
+import mcp
 import pytest
 
 from monitor.readers.mcp.protocol import WITH_HANDSHAKE
 from tests.conftest import ROOT, incident
-
-mcp = pytest.importorskip("mcp")
 
 NEWEST = "2026-07-28"
 META = "io.modelcontextprotocol/"
@@ -27,7 +27,8 @@ def ask(monitor, mode, *calls, path="/mcp"):
             tools = (await client.list_tools()).tools
             return client.protocol_version, tools, [await client.call_tool(name, given) for name, given in calls]
 
-    return asyncio.run(session())
+    with ThreadPoolExecutor(1) as thread:  # a browser's loop may run in this one
+        return thread.submit(asyncio.run, session()).result()
 
 
 @pytest.fixture

@@ -258,15 +258,14 @@ def test_a_token_of_a_page_speaks_for_that_page_in_every_dialect():
 # One more dialect
 
 
-def example_in_readme():
-    section = (ROOT / "README.md").read_text().split("\n## Add a dialect\n")[1].split("\n## ")[0]
-    return re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+def documented_example():
+    return re.search(r"```python\n(.*?)```", (ROOT / "docs" / "dialects.md").read_text(), re.DOTALL)[1]
 
 
 @pytest.fixture
 def with_one_more(tmp_path, monkeypatch):
     """Drop a file into the package, for as long as the test lasts."""
-    (tmp_path / "adatum.py").write_text(example_in_readme())
+    (tmp_path / "adatum.py").write_text(documented_example())
     monkeypatch.setattr(dialects, "__path__", [*dialects.__path__, str(tmp_path)])
     yield tmp_path
     sys.modules.pop("monitor.senders.dialects.adatum", None)

@@ -69,10 +69,11 @@ def test_the_api_of_incident_io_is_read_too(status_page):
     assert app.printed == [
         "[2026-06-01 08:58:11] Product: Adatum - Embeddings\nStatus: The cause is known, and a fix is on its way.\n"
     ]
-    assert app.page("Adatum") | {"received_at": None, "polled_at": None} == {
+    assert app.page("Adatum") | {"received_at": None, "polled_at": None, "lag_seconds": None} == {
         "id": "01JMDK9XYR2T5W8Z3A6B7C9D0E",
         "name": "Adatum",
         "state": "minor",
+        "lag_seconds": None,
         "updates": 1,
         "updated_at": "2026-06-01T08:58:11.502Z",
         "received_at": None,
