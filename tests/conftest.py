@@ -305,8 +305,13 @@ class InProcess:
         event_monitor = program()
         self.application = app = event_monitor.create_app(settings or {})
         self.printed = []
-        pipeline_of(app).outputs[0] = lambda _, update: self.printed.append(two_lines(update))
+        self.updates = []
+        pipeline_of(app).outputs[0] = self._print
         self._client = app.test_client()
+
+    def _print(self, _incident, update):
+        self.updates.append(update)
+        self.printed.append(two_lines(update))
 
     def post(self, body, path="/webhook/statuspage", **keywords):
         data = body if isinstance(body, bytes | str) else json.dumps(body)

@@ -7,13 +7,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from html import escape
 
+import feedparser
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from monitor.outputs.notify import wording
+from monitor.pipeline import pipeline_of
 from monitor.senders.statuspage import read
 from monitor.updates import text
-from monitor.updates.document import document
+from monitor.updates.document import document, summary
 from monitor.updates.incident import fold
 from monitor.updates.times import instant
 from tests.conftest import DIALECTS, PAYLOADS, InProcess, incident, payload
@@ -129,6 +132,38 @@ def test_any_json_is_answered(fuzzed, value):
 @example(("incident-created", ("incident", "incident_updates", 0, "body")), "&#" + "9" * 5_000 + ";")
 def test_anything_in_a_fields_place_is_answered(fuzzed, place, value):
     check(fuzzed, replaced(*place, value))
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite"])
+def read_by_all(request, tmp_path_factory):
+    if request.param == "memory":
+        return InProcess()
+    return InProcess({"DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/monitor.db"})
+
+
+@settings(quick, max_examples=25)
+@given(st.sampled_from(PLACES), anything)
+@example(("component-update", ("component", "name")), "<![x>")
+@example(("maintenance-scheduled", ("incident", "scheduled_for")), "2099-12-31T23:59:59Z")
+@example(("incident-created", ("incident", "incident_updates", 0, "body")), "END:VCALENDAR\r\n<!channel> @everyone ]]>")
+def test_every_reader_and_output_takes_whatever_was_posted(read_by_all, place, value):
+    app = read_by_all
+    app.printed.clear()
+    app.post(json.dumps(replaced(*place, value)))
+
+    for update in app.updates[-1:]:
+        title, body = wording.title(update), wording.body(update)
+        assert title.replace("\n", "").isprintable()
+        assert not re.search("@everyone|@here|<!channel>|<@", title + body)
+    for path in ("/", "/pages", "/status", "/metrics", "/incidents?limit=3", "/maintenance.ics", "/health"):
+        assert app.get(path).status_code == 200, path
+    for path in ("/feed.atom?limit=3", "/history.atom"):
+        assert not feedparser.parse(app.get(path).data)["bozo"]
+    for path in ("summary", "incidents", "components", "scheduled-maintenances"):
+        assert json.loads(app.get(f"/api/v2/{path}.json").data)["page"]
+    newest = pipeline_of(app.application).history.arrivals(None, 1)
+    for arrival in newest:
+        assert json.loads(json.dumps(summary(arrival.update)))["message"].isprintable()
 
 
 @quick
