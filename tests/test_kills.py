@@ -11,7 +11,7 @@ import requests
 
 from tests.conftest import environment, incident
 
-KILLS, KILLS_WHEN_LONG, SENDERS = 3, 100, 8
+KILLS, SENDERS = [3, pytest.param(100, marks=pytest.mark.long)], 8
 
 
 class Sender(threading.Thread):
@@ -37,8 +37,8 @@ class Sender(threading.Thread):
 
 
 @pytest.mark.optional
-def test_what_was_acknowledged_is_kept_and_printed_whatever_is_killed(start, url, request, record_property):
-    kills = KILLS_WHEN_LONG if request.config.getoption("--long") else KILLS
+@pytest.mark.parametrize("kills", KILLS)
+def test_what_was_acknowledged_is_kept_and_printed_whatever_is_killed(start, url, kills):
     chance, state, monitors = random.Random(kills), {"url": "http://127.0.0.1:1/"}, []
     senders = [Sender(number, state) for number in range(SENDERS)]
     for sender in senders:

@@ -21,7 +21,7 @@ from monitor.senders.polling.client import NoAnswer, NotThere
 from monitor.updates.document import document
 from monitor.updates.times import iso
 
-SEEDS, SEEDS_WHEN_LONG = 200, 2_000
+SEEDS = [range(first, 200, 4) for first in range(4)] + [pytest.param(range(200, 2_000), marks=pytest.mark.long)]
 STATUSES = ("investigating", "identified", "monitoring", "resolved")
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=40)
 
@@ -134,14 +134,10 @@ def newest_entries(updates):
     return [(update.id, update.incident_updates[0].id) for update in updates]
 
 
-def seeds(config):
-    return range(SEEDS_WHEN_LONG if config.getoption("--long") else SEEDS)
-
-
 @pytest.mark.optional
-@pytest.mark.parametrize("block", range(4))
-def test_what_was_acknowledged_is_told_once_whatever_comes_late_twice_or_not_at_all(block, request, monkeypatch):
-    for seed in seeds(request.config)[block::4]:
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+def test_what_was_acknowledged_is_told_once_whatever_comes_late_twice_or_not_at_all(seeds, monkeypatch):
+    for seed in seeds:
         with monkeypatch.context() as patched:
             simulation = Simulation(seed, patched)
             simulation.run()
