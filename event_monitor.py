@@ -25,6 +25,7 @@ import argparse
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from errno import EADDRINUSE
 from functools import partial
 from typing import NoReturn
 
@@ -94,13 +95,18 @@ def main() -> int:
         guarded = strangers.Strangers(app, arguments.host)
         serve.serve(guarded, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
-        log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, getattr(error, "strerror", error))
+        log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, _why(error))
         stderr.drain(1)
         return 1
     line.close()
     log.info("stopped")
     stderr.drain(1)
     return 0
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    reason = str(getattr(error, "strerror", error)).partition(": (")[0]  # gevent appends the address
+    return f"{reason}; choose another by --port" if getattr(error, "errno", None) == EADDRINUSE else reason
 
 
 def _say(at_start: Sequence[str], url: str) -> None:
@@ -127,7 +133,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="event_monitor.py",
         description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
-        epilog=f"Settings, in the environment: {settings.names(SETTINGS)}. README.md explains them.",
+        epilog=f"Settings, in the environment: {settings.names(SETTINGS)}. docs/settings.md explains them.",
     )
     host = os.environ.get("MONITOR_HOST", "127.0.0.1")
     port = os.environ.get("MONITOR_PORT", os.environ.get("PORT", "5000"))
@@ -173,7 +179,9 @@ def _host(value: str) -> str:
 
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value[:9]) < 65536):
-        raise argparse.ArgumentTypeError(f"{value!a} is not a port from 0 to 65535")
+        raise argparse.ArgumentTypeError(
+            f"{value!a} is not a port from 0 to 65535, such as 5000 (--port, else MONITOR_PORT, else PORT)"
+        )
     return int(value)
 
 

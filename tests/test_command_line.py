@@ -83,13 +83,17 @@ def test_an_old_python_can_read_the_program_as_far_as_it_says_so():
         (["--port"], {}, "--port"),
         (["--no-such-option"], {}, "--no-such-option"),
         (["5000"], {}, "5000"),
-        ([], {"PORT": "http"}, "http"),
+        (
+            [],
+            {"PORT": "http"},
+            "'http' is not a port from 0 to 65535, such as 5000 (--port, else MONITOR_PORT, else PORT)",
+        ),
         ([], {"PORT": ""}, "port"),
         ([], {"MONITOR_HOST": ""}, "0.0.0.0"),
         (["--host", " "], {}, "--host"),
         ([], {"MONITOR_WEBHOOK_TOKEN": ""}, "MONITOR_WEBHOOK_TOKEN"),
         ([], {"MONITOR_READ_TOKEN": " "}, "MONITOR_READ_TOKEN"),
-        ([], {"MONITOR_PAGES": "[GitHub]"}, "MONITOR_PAGES is not JSON"),
+        ([], {"MONITOR_PAGES": "[GitHub]"}, "MONITOR_PAGES is not JSON: write MONITOR_PAGES="),
         (
             [],
             {"MONITOR_PAGES": "OpenAI, GitHib"},
@@ -124,7 +128,10 @@ def test_a_port_in_use_is_said_in_one_line(taken, given):
     refused = run("--port", str(taken)) if given == "arguments" else run(PORT=str(taken))
 
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
-    assert re.search(f"cannot listen on .*127.0.0.1.* port {taken}: Address already in use", refused.stderr)
+    assert re.search(
+        f"cannot listen on .*127.0.0.1.* port {taken}: Address already in use; choose another by --port\n",
+        refused.stderr,
+    )
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "x" * 300, "ä..ö"])

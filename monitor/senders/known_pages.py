@@ -88,7 +88,10 @@ def parse(value: str) -> tuple[KnownPage, ...]:
     """Return the pages in a list of names and addresses, plain or JSON; raise ValueError naming the entry."""
     entries: object = value.split(",")
     if value.lstrip().startswith(("[", "{")):
-        entries = from_json(value)
+        try:
+            entries = from_json(value)
+        except ValueError as error:
+            raise ValueError(f"{error}: write {EXAMPLE}") from None
     if not isinstance(entries, list) or not entries:
         raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
     pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
@@ -101,7 +104,9 @@ def _page(number: int, entry: object) -> KnownPage:
     if isinstance(entry, str):
         return _address_or_name(number, entry.strip())
     if not isinstance(entry, dict) or "url" not in entry or set(entry) - FIELDS:
-        raise ValueError(f'entry {number} is neither an address nor {{"url", "name", "id", "feed"}}')
+        raise ValueError(
+            f'entry {number} is neither an address nor an object with "url", and "name", "id", "feed" if wanted'
+        )
     if wrong := [name for name, text in entry.items() if not isinstance(text, str) or not text.strip()]:
         raise ValueError(f"entry {number}: {wrong[0]} is not a text")
     if len(entry.get("name", "")) > LONGEST_PAGE or len(entry.get("id", "")) > LONGEST_NAME:
