@@ -55,7 +55,7 @@ class Errors:
         if request.method == "POST":
             self._count("", "refused")
         asked, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
-        reason = f"nothing is served at {asked}" if status == NotFound.code else _token.sub(r"\1…", reason)
+        reason = f"nothing is served at {asked}" if reason == NotFound.description else _token.sub(r"\1…", reason)
         log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
         response, status = _answer(status, error=reason)
         if request.method == "POST":

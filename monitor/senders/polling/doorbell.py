@@ -48,7 +48,7 @@ class Doorbells:
         polled = self._find(page)
         require(tokens_of(polled.known, self._tokens) if polled else self._tokens)
         if polled is None:
-            abort(404)
+            abort(404, f"no page {page[:200]!a} is polled: see MONITOR_PAGES")
         body = read_body(request.environ | {"HTTP_CONTENT_ENCODING": "identity"})
         if challenge := _challenge(body):
             return jsonify(challenge=challenge), 200

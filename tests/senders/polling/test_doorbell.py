@@ -82,7 +82,9 @@ def test_a_page_is_rung_by_its_name_host_or_id_in_any_case(app, page):
 
 
 def test_a_page_that_is_not_polled_is_404_and_a_wrong_token_is_401(app):
-    assert ring(app, "Fabrikam").status_code == 404
+    unknown = ring(app, "Fabrikam")
+
+    assert (unknown.status_code, unknown.json) == (404, {"error": "no page 'Fabrikam' is polled: see MONITOR_PAGES"})
     assert ring(app, "Fabrikam", "wrong").status_code == 401
     assert ring(app, "Adatum", "wrong").status_code == 401
     assert InProcess({}).post(b"", "/doorbell/Adatum").status_code == 404
@@ -124,7 +126,7 @@ def test_an_address_that_cannot_be_printed_is_said_in_one_line():
         "event_monitor: --doorbell: no page 'Fabrikam' is in MONITOR_PAGES,"
         " which names Adatum, status.contoso.example\n"
     )
-    assert bad.stderr == "event_monitor: MONITOR_PAGES is not JSON\n"
+    assert bad.stderr.startswith("event_monitor: MONITOR_PAGES is not JSON: write MONITOR_PAGES=")
 
 
 # What rings, as its sender documents it
