@@ -84,7 +84,7 @@ def _once(name: str, values: list[str]) -> str:
 
 def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
     if value is not None and value not in words:
-        raise BadQuery(f"{name} is none of {', '.join(words)}")
+        raise BadQuery(f"{name} is not one of {', '.join(words)}")
     return value
 
 

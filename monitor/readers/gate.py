@@ -32,7 +32,10 @@ def ask(url: str, given: Given) -> int:
         return _unknown(f"cannot ask the monitor: {getattr(problem, 'reason', None) or problem}")
     verdict = text.partition(":")[0]
     if (code, verdict) not in ((503, "trouble"), (200, "trouble"), (200, "unknown"), (200, "ok")):
-        return _unknown(f"the monitor answered {code}: {text}")
+        # Its own words are for who asks by HTTP.
+        return _unknown(
+            f"the monitor answered {code}: {'MONITOR_READ_TOKEN is not its token' if code == 401 else text}"
+        )
     sys.stdout.write(f"{one_line(text, LONGEST_MESSAGE)}\n")
     # What --fail-on lets pass is open and does not stop a pipeline.
     return TROUBLE if code == 503 else UNKNOWN if verdict == "unknown" else OK

@@ -42,7 +42,7 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
     unknown, so that a gate that looks for bad impacts does not take the unknown for well.
     """
     if fail is not None and fail not in FAILS:
-        raise BadQuery(f"fail is none of {', '.join(FAILS)}")
+        raise BadQuery(f"fail is not one of {', '.join(FAILS)}")
     found, unknown = resolve(history, pages, needs)
     incidents, is_cut = _open(history, frozenset().union(*(need.page_ids for need in found)) if needs else None)
     if is_cut:

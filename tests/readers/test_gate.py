@@ -59,7 +59,7 @@ def test_the_token_for_reading_is_that_of_the_environment(start):
 
     assert (with_token.returncode, with_token.stdout[:4]) == (0, "ok: ")
     assert (without.returncode, without.stdout, without.stderr.count("\n")) == (2, "", 1)
-    assert "the monitor answered 401: " in without.stderr
+    assert "the monitor answered 401: MONITOR_READ_TOKEN is not its token" in without.stderr
 
 
 def test_it_starts_no_app_and_opens_no_database(told, sqlite_url, file):

@@ -226,7 +226,7 @@ def text(app, *needs):
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ("fail=bad", "fail is none of critical, major, minor, maintenance, none"),
+        ("fail=bad", "fail is not one of critical, major, minor, maintenance, none"),
         ("fail=major&fail=minor", "fail"),
         ("need=GitHub", "need"),
         ("needs=", "needs is empty"),
