@@ -198,7 +198,7 @@ def test_the_lag_of_the_last_update_is_kept_and_what_is_past_has_none(start, url
     first = start(environment=environment(url))
     first.post(incident(updated_at=(datetime.now(UTC) - timedelta(seconds=90)).isoformat()))
     assert 90 <= first.get("/pages").json()["pages"][0]["lag_seconds"] < 120
-    assert "1 min after its provider said so" in first.get("/").text
+    assert "last update took 1 min to arrive" in first.get("/").text
     first.stop()
 
     (page,) = start(environment=environment(url)).get("/pages").json()["pages"]

@@ -199,7 +199,7 @@ class DatabaseHistory:
         is_alone = self._writing.is_alone()  # else another goes on, and what was open is its
         if self._in_doubt is None and not self._is_open and was_open and is_alone:
             told = self._tell_again(None)
-            log.warning("database: the last end was unclean; %d updates of its last commit are told again", told)
+            log.warning("database: the last end was unclean; told again from its last commit: %d", told)
         self._in_doubt, self._is_open = None, True
         if self.problem:
             log.warning("database: recovered")

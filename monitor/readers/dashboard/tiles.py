@@ -108,7 +108,7 @@ def _heard(page: Page, now: datetime) -> str:
     how = (("pushed", page.pushed_at), ("polled", page.polled_at))
     said = [f"{verb} {ago(at, now)}" for verb, at in how if at] or ["not heard yet"]
     if page.lag_seconds is not None and page.lag_seconds < SECONDS_A_DAY:  # a first poll finds what is old
-        said.append(f"last {span(page.lag_seconds)} after its provider said so")
+        said.append(f"last update took {span(page.lag_seconds)} to arrive")
     if page.pushed_at and page.missed:
         said.append(f"{page.missed} {'update' if page.missed == 1 else 'updates'} not pushed since")
     return ", ".join(said).capitalize()

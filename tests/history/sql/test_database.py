@@ -79,7 +79,7 @@ def test_a_kill_in_the_middle_of_a_commit_loses_no_acknowledged_update(start, sq
     assert {found["id"] for found in again.incidents("?limit=500")} >= set(acknowledged)
     assert {again.post(incident(i)).json()["status"] for i in acknowledged} == {"duplicate"}
     assert again.printed().count("Product:") == 1  # one commit, one update: perhaps it was not printed
-    assert "the last end was unclean; 1 updates of its last commit are told again" in again.log()
+    assert "the last end was unclean; told again from its last commit: 1" in again.log()
 
 
 def strace(fault):

@@ -98,9 +98,9 @@ def test_a_page_has_a_tile_with_the_word_of_its_worst_open_incident(app):
     app.post(ended("c", page={"id": "p2", "name": "Contoso"}))
 
     assert re.fullmatch(
-        r"Pages Fabrikam Major 2 incidents 90 days ago Today Major on \d days? Pushed just now, last [\d a-z]+ said so "
-        r"1 page is well: Contoso Contoso Operational 90 days ago "
-        r"Today Minor on \d days? Pushed just now(, last [\d a-z]+ said so)?",
+        r"Pages Fabrikam Major 2 incidents 90 days ago Today Major on \d days? Pushed just now, "
+        r"last update took [\d a-z]+ to arrive 1 page is well: Contoso Contoso Operational 90 days ago "
+        r"Today Minor on \d days? Pushed just now(, last update took [\d a-z]+ to arrive)?",
         page(app)["pages"],
     )
 
