@@ -131,4 +131,4 @@ def _innermost(error: BaseException) -> str:
     """Return the cause in one line: requests' and urllib3's texts hold addresses of objects."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return one_line(f"{type(error).__name__}: {error}", 200)
+    return one_line(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}", 200)

@@ -259,6 +259,14 @@ def test_a_page_that_gives_no_answer_is_unknown_and_polled_less_often(status_pag
     assert caplog.records[-1].getMessage() == f"polling: {status_page.url} answers again"
 
 
+def test_an_address_where_nobody_listens_is_said_in_the_system_s_own_words():
+    app = Polling("http://127.0.0.1:1")
+
+    app.poll()
+
+    assert app.get("/pages").json["pages"][0]["problem"] == "cannot be asked: Connection refused"
+
+
 def test_a_page_that_no_longer_answers_is_unknown_and_not_operational(status_page):
     status_page.incidents = [told("i1", entry(1, "resolved"))]
     app = Polling(status_page.url)
