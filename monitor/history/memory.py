@@ -1,4 +1,4 @@
-"""What has been seen, in memory and bounded: the default history. sql/ has the same in a database."""
+"""What has been seen, in memory and bounded: the default history. contract.py says what each method does."""
 
 from __future__ import annotations
 
@@ -77,19 +77,16 @@ class MemoryHistory:
             gevent.sleep(3600)
 
     def incidents(self, query: Query) -> list[ListedIncident]:
-        """Return at most `query.limit` incidents that match, newest first by created_at."""
         after = 0 if query.before is None else len(self._rows) - bisect_left(self._rows, (*query.before, ("", "")))
         rows = (self._incidents[identity] for _, _, identity in islice(reversed(self._rows), after, None))
         found = (ListedIncident(incident, row[:2]) for incident, row, _ in rows if query.matches(incident))
         return list(islice(found, query.limit))
 
     def incident(self, page_id: str, id: str) -> Incident | None:  # noqa: A002  # as in Update
-        """Return one incident with its whole story, or None for one that is not known."""
         known = self._incidents.get((page_id, id))
         return known[0] if known else None
 
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
-        """Return updates in the order of their arrival: the first past number `after`, or the last for None."""
         if after is None:
             newest = [Arrival(number, update) for number, update, _ in islice(reversed(self._arrivals), limit)]
             return newest[::-1]
@@ -97,23 +94,19 @@ class MemoryHistory:
         return [Arrival(number, update) for number, update, _ in islice(self._arrivals, later, later + limit)]
 
     def wait_for_arrivals(self, after: int, seconds: float) -> None:
-        """Return once there is an arrival past number `after`, at the latest after so many seconds."""
         if not self._arrivals or self._arrivals[-1][0] <= after:
             self._is_awaited = True
             self._next_arrival.wait(seconds)
 
     def periods(self, since: datetime) -> list[IncidentPeriod]:
-        """Return what is open or ended since then, newest first."""
         states = (self._incidents[identity][0] for _, _, identity in reversed(self._rows))
         lasting = (one for one in states if (one.ended_at or since) >= since and one.status != "operational")
         return [period_of(state) for state in islice(lasting, MOST_PERIODS)]
 
     def pages(self) -> list[Page]:
-        """Return the newest MOST_PAGES pages that were heard of, by name."""
         return sorted((replace(page) for page in self._pages.values()), key=lambda page: (page.name, page.id))
 
     def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
-        """Write down what polling a page came to."""
         page = self._page(page_id)
         page.name, page.is_named, page.url, page.problem = name, True, url, problem
         page.polled_at = polled_at or page.polled_at

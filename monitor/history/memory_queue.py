@@ -31,7 +31,6 @@ class MemoryQueue:
             self.dropped += 1
 
     def first(self, limit: int) -> list[Message]:
-        """Return the oldest messages, of each page and incident at most one."""
         heads: dict[tuple[str, str], Message] = {}
         for message in self._messages.values():
             heads.setdefault((message.update.page_id, message.update.subject), message)
@@ -40,19 +39,16 @@ class MemoryQueue:
         return list(heads.values())
 
     def done(self, message: Message) -> None:
-        """Forget a message."""
         if self._messages.pop(message.number, None):
             self._bytes -= size_of(message.update)
 
     def failed(self, message: Message) -> None:
-        """Count an attempt for all messages of this incident."""
         failed = message.update
         for number, other in self._messages.items():
             if (other.update.page_id, other.update.subject) == (failed.page_id, failed.subject):
                 self._messages[number] = replace(other, attempts=other.attempts + 1)
 
     def waiting(self) -> int:
-        """Return how many messages wait."""
         return len(self._messages)
 
 

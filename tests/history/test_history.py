@@ -531,7 +531,7 @@ def test_what_is_past_or_known_is_put_into_no_queue(history):
 
 
 def test_a_queue_drops_its_oldest_messages_and_counts_them(history, monkeypatch):
-    for module in ("monitor.history.memory_queue", "monitor.history.sql.write"):
+    for module in ("monitor.history.memory_queue", "monitor.history.sql.forget"):
         with suppress(ImportError):
             monkeypatch.setattr(f"{module}.MOST_QUEUED", 3)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""What has been seen, in SQL: a SQLite file or a PostgreSQL database that several processes share.
+"""What has been seen, in SQL: a SQLite file or a PostgreSQL database that several processes share (see contract.py).
 
 Acknowledged means on disk: `add` returns only after the commit. Updates that arrive while one commit runs gather
 and share the next. What fails is said in `problem`, logged once, and mended without a restart.
@@ -24,7 +24,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, Operationa
 
 from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
-from monitor.history.sql import read, write
+from monitor.history.sql import count, forget, read, write
 from monitor.history.sql.connection import SECONDS_FOR_A_STATEMENT, DatabaseConnection, parse, shown
 from monitor.history.sql.listen import Ear
 from monitor.history.sql.queues import DatabaseQueue, FileLease, RowLease, forget_queues
@@ -87,12 +87,10 @@ class DatabaseHistory:
         return incident
 
     def recovered(self) -> tuple[Incident, Update]:
-        """Wait for an update whose sender was told to send it again, or that an unclean end may have left unprinted."""
         told: tuple[Incident, Update] = self._recovered.get()
         return told
 
     def incidents(self, query: Query) -> list[ListedIncident]:
-        """Return at most `query.limit` incidents that match, newest first by created_at."""
         found: list[ListedIncident] = []
         while True:
             more, goes_on = self.read(partial(read.incidents_of, query=query))
@@ -102,11 +100,9 @@ class DatabaseHistory:
             query = replace(query, before=goes_on, limit=query.limit - len(more))
 
     def incident(self, page_id: str, id: str) -> Incident | None:  # noqa: A002  # as in Update
-        """Return one incident with its whole story, or None for one that is not known."""
         return self.read(lambda connection: read.incident_at(connection, page_id, id))
 
     def arrivals(self, after: int | None, limit: int) -> list[Arrival]:
-        """Return updates in the order of their commits: the first past number `after`, or the last for None."""
         return self.read(lambda connection: read.arrivals_of(connection, after, limit))
 
     def wait_for_arrivals(self, after: int, seconds: float) -> None:
@@ -117,30 +113,24 @@ class DatabaseHistory:
             heard.wait(seconds)
 
     def periods(self, since: datetime) -> list[IncidentPeriod]:
-        """Return what is open or ended since then, newest first."""
         return self.read(lambda connection: read.periods_of(connection, since))
 
     def pages(self) -> list[Page]:
-        """Return the pages that were heard of, by name, of very many the newest."""
         return self.read(read.pages_of)
 
     def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
-        """Write down what polling a page came to."""
         page = Page(page_id, name=name, is_named=True, url=url, polled_at=polled_at, problem=problem)
-        self.write(lambda connection: write.note(connection, page))
+        self.write(lambda connection: count.note(connection, page))
 
     def queue(self, name: str) -> DatabaseQueue:
-        """Return a queue."""
         if name not in self._queues:
             self._queues[name] = DatabaseQueue(self, name)
         return self._queues[name]
 
     def forget_queues(self, but: Sequence[str]) -> int:
-        """Forget what waits in every queue but these; return how many messages."""
         return self.write(forget_queues(list(but)))
 
     def lease(self, name: str) -> Lease:
-        """Return a lease."""
         path = self._writing.path
         return FileLease(f"{path}-{name}") if path else RowLease(self, name)
 
@@ -275,9 +265,9 @@ class DatabaseHistory:
         if self._keep_days is None or time.monotonic() < self._forget_at:
             return
         now, keep = time.time_ns() // 1000, self._keep_days * MICROSECONDS_A_DAY
-        forgotten = self._writing.run(lambda connection: write.forget(connection, now, keep))
+        forgotten = self._writing.run(lambda connection: forget.forget(connection, now, keep))
         # In small batches, updates in between.
-        is_all = forgotten < write.FORGOTTEN_AT_ONCE
+        is_all = forgotten < forget.FORGOTTEN_AT_ONCE
         self._forget_at = time.monotonic() + (SECONDS_BETWEEN_FORGETTING if is_all else 0.1)
 
 

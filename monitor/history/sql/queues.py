@@ -13,45 +13,34 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sql
 from sqlalchemy import Connection
 
 from monitor.history.contract import Message
+from monitor.history.sql.forget import trim
 from monitor.history.sql.read import update_in
 from monitor.history.sql.tables import leases, queue
-from monitor.history.sql.write import trim
 from monitor.updates.errors import Unavailable
 
-Found = TypeVar("Found")
-Transaction = Callable[[Connection], Found]
+if TYPE_CHECKING:
+    from monitor.history.sql.history import DatabaseHistory
 
 SECONDS_OF_A_LEASE, SECONDS_TO_RENEW, SECONDS_HELD = 15, 4, 10  # held for less than the row says, by our own clock
 MESSAGES_BETWEEN_TRIMS = 100
 
 
-class Database(Protocol):
-    """What the queues ask of the history."""
-
-    def read(self, query: Transaction[Found]) -> Found:
-        """Run a query."""
-
-    def write(self, transaction: Transaction[Found]) -> Found:
-        """Run a transaction."""
-
-
 class DatabaseQueue:
     """One queue. A message that is done is never given out again, also while the database cannot be written."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: DatabaseHistory, name: str) -> None:
         self.dropped = 0
         self._database, self._name = database, name
         self._done: set[int] = set()
         self._read = 0
 
     def first(self, limit: int) -> list[Message]:
-        """Return the oldest messages, of each page and incident at most one."""
         self._write_down()
         self._read += 1
         if self._read % MESSAGES_BETWEEN_TRIMS == 1:
@@ -59,8 +48,8 @@ class DatabaseQueue:
         heads = sql.select(sql.func.min(queue.c.number)).where(queue.c.name == self._name)
         heads = heads.group_by(queue.c.page_id, queue.c.subject)
         columns = (queue.c.number, queue.c.document, queue.c.attempts)
-        asked = sql.select(*columns).where(queue.c.number.in_(heads)).order_by(queue.c.number).limit(limit)
-        rows = self._database.read(lambda connection: list(connection.execute(asked)))
+        statement = sql.select(*columns).where(queue.c.number.in_(heads)).order_by(queue.c.number).limit(limit)
+        rows = self._database.read(lambda connection: list(connection.execute(statement)))
         return [Message(number, update_in(document), attempts) for number, document, attempts in rows]
 
     def done(self, message: Message) -> None:
@@ -70,15 +59,13 @@ class DatabaseQueue:
             self._write_down()
 
     def failed(self, message: Message) -> None:
-        """Count an attempt for all messages of this incident."""
         its = (queue.c.page_id == message.update.page_id, queue.c.subject == message.update.subject)
         counted = sql.update(queue).where(queue.c.name == self._name, *its).values(attempts=queue.c.attempts + 1)
         self._database.write(lambda connection: connection.execute(counted))
 
     def waiting(self) -> int:
-        """Return how many messages wait."""
-        asked = sql.select(sql.func.count()).where(queue.c.name == self._name)
-        found: int = self._database.read(lambda connection: connection.execute(asked).scalar_one())
+        statement = sql.select(sql.func.count()).where(queue.c.name == self._name)
+        found: int = self._database.read(lambda connection: connection.execute(statement).scalar_one())
         return found - len(self._done)
 
     def _write_down(self) -> None:
@@ -90,7 +77,7 @@ class DatabaseQueue:
             self._done.difference_update(done)
 
 
-def forget_queues(but: list[str]) -> Transaction[int]:
+def forget_queues(but: list[str]) -> Callable[[Connection], int]:
     """Return the transaction that forgets what waits in every queue but these, and returns how many messages."""
     others = sql.delete(queue).where(queue.c.name.not_in(but))
     return lambda connection: connection.execute(others).rowcount
@@ -121,7 +108,6 @@ class FileLease:
         return True
 
     def release(self) -> None:
-        """Let another process have it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -130,7 +116,7 @@ class FileLease:
 class RowLease:
     """A row that says who holds a lease until when, by PostgreSQL's clock."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: DatabaseHistory, name: str) -> None:
         self._database, self._name = database, name
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
@@ -150,7 +136,6 @@ class RowLease:
         return monotonic() < self._held_until
 
     def release(self) -> None:
-        """Let another process have it at once."""
         self._held_until = 0.0
         ours = (leases.c.name == self._name, leases.c.holder == self._holder)
         with suppress(Unavailable):

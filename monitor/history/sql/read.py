@@ -41,32 +41,31 @@ def incidents_of(connection: Connection, query: Query) -> tuple[list[ListedIncid
     filters = _filters(query)
     scanned: Place | None = None
     if query.component is not None:
-        asked = _of_component(query).where(*filters)
-    elif filters and not _has_index(query):
-        inner = _newest_first(select(_rows.number, _rows.created_at), _rows, query.before).limit(ROWS_AT_ONCE)
-        last = list(connection.execute(inner.offset(ROWS_AT_ONCE - 1).limit(1)))
-        scanned = (last[0].created_at, last[0].number) if last else None
-        asked = _newest_first(select(*_columns).where(*filters), _rows, query.before)
-        asked = asked if scanned is None else asked.where(tuple_(_rows.created_at, _rows.number) >= tuple_(*scanned))
+        statement = _of_component(query).where(*filters)
     else:
-        asked = _newest_first(select(*_columns).where(*filters), _rows, query.before)
+        statement = _newest_first(select(*_columns).where(*filters), _rows, query.before)
+    if query.component is None and filters and not _has_index(query):
+        inner = _newest_first(select(_rows.number, _rows.created_at), _rows, query.before)
+        if last := connection.execute(inner.offset(ROWS_AT_ONCE - 1).limit(1)).first():
+            scanned = (last.created_at, last.number)
+            statement = statement.where(tuple_(_rows.created_at, _rows.number) >= tuple_(*scanned))
     found = [
         ListedIncident(incident_in(text), (created_at, number))
-        for number, created_at, text in connection.execute(asked.limit(query.limit))
+        for number, created_at, text in connection.execute(statement.limit(query.limit))
     ]
     return found, None if len(found) == query.limit else scanned
 
 
-def _newest_first(asked: Select[Any], columns: Any, before: Place | None) -> Select[Any]:
+def _newest_first(statement: Select[Any], columns: Any, before: Place | None) -> Select[Any]:
     if before is not None:
-        asked = asked.where(tuple_(columns.created_at, columns.number) < tuple_(*before))
-    return asked.order_by(columns.created_at.desc(), columns.number.desc())
+        statement = statement.where(tuple_(columns.created_at, columns.number) < tuple_(*before))
+    return statement.order_by(columns.created_at.desc(), columns.number.desc())
 
 
 def _of_component(query: Query) -> Select[Any]:
     named = components.c
-    asked = select(*_columns).join_from(components, incidents, named.number == _rows.number)
-    return _newest_first(asked.where(named.component == (query.component or "").casefold()), named, query.before)
+    statement = select(*_columns).join_from(components, incidents, named.number == _rows.number)
+    return _newest_first(statement.where(named.component == (query.component or "").casefold()), named, query.before)
 
 
 def _has_index(query: Query) -> bool:
@@ -97,11 +96,11 @@ def incident_at(connection: Connection, page_id: str, incident_id: str) -> Incid
 
 def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[Arrival]:
     """Return updates in the order of their commits: the first past number `after`, or the last for None."""
-    asked = select(arrivals.c.number, arrivals.c.document).limit(limit)
+    statement = select(arrivals.c.number, arrivals.c.document).limit(limit)
     if after is None:
-        rows = list(connection.execute(asked.order_by(arrivals.c.number.desc())))[::-1]
+        rows = list(connection.execute(statement.order_by(arrivals.c.number.desc())))[::-1]
     else:
-        rows = list(connection.execute(asked.where(arrivals.c.number > after).order_by(arrivals.c.number)))
+        rows = list(connection.execute(statement.where(arrivals.c.number > after).order_by(arrivals.c.number)))
     return [Arrival(number, update_in(document)) for number, document in rows]
 
 
@@ -127,10 +126,10 @@ def pages_of(connection: Connection) -> list[Page]:
 
 def periods_of(connection: Connection, since: datetime) -> list[IncidentPeriod]:
     """Return what is open or ended since then, newest first."""
-    asked = select(_rows.page_id, _rows.impact, _rows.status, _rows.began_at, _rows.ended_at)
-    asked = asked.where(_rows.impact != "operational")
-    ended = asked.where(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since))
-    both = union_all(asked.where(is_open), ended).subquery()  # for an OR, SQLite would scan the table
+    statement = select(_rows.page_id, _rows.impact, _rows.status, _rows.began_at, _rows.ended_at)
+    statement = statement.where(_rows.impact != "operational")
+    ended = statement.where(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since))
+    both = union_all(statement.where(is_open), ended).subquery()  # for an OR, SQLite would scan the table
     rows = connection.execute(select(both).order_by(both.c.began_at.desc()).limit(MOST_PERIODS))
     return [
         IncidentPeriod(

@@ -1,4 +1,4 @@
-"""What is written to the tables of a history: updates are recorded, what is old is forgotten. read.py reads.
+"""What is written to the tables of a history: updates are recorded. read.py reads, forget.py forgets.
 
 Every function takes a connection inside a transaction.
 """
@@ -13,26 +13,25 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sql
-from sqlalchemy import ColumnElement, Connection, Dialect, Table, and_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, and_, select, tuple_
 
-from monitor.history.contract import MOST_ARRIVALS, MOST_QUEUED, Page
+from monitor.history.contract import MOST_ARRIVALS
 from monitor.history.query import names_of_components
-from monitor.history.sql.read import arrivals_of, incident_in
-from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, pages, queue, updates
+from monitor.history.sql.count import count
+from monitor.history.sql.insert import Row, insert
+from monitor.history.sql.read import incident_in
+from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, queue, updates
 from monitor.updates.document import stored, summary
 from monitor.updates.impacts import impact_of
 from monitor.updates.incident import Incident, ended, fold, is_news
 from monitor.updates.times import from_microseconds, microseconds
 from monitor.updates.update import Update
 
-FORGOTTEN_AT_ONCE = 100
 BATCHES_BETWEEN_TRIMS = 50
 ARRIVED = "event_monitor"  # the channel on which PostgreSQL tells other processes that updates arrived
 
 Delivery = tuple[Update, Sequence[str]]  # and the queues that it goes into
 Identity = tuple[str, str]  # page and id
-Row = dict[str, Any]
 
 
 def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> list[Incident | None]:
@@ -56,7 +55,7 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
         for (update, _), incident in zip(given, outcomes, strict=True)
     ]
     new = [(*delivery, incident) for delivery, incident in zip(given, outcomes, strict=True) if incident]
-    _count(connection, [(update, incident is not None) for (update, _), incident in zip(given, outcomes, strict=True)])
+    count(connection, [(update, incident is not None) for (update, _), incident in zip(given, outcomes, strict=True)])
     _arrive(connection, batch, [one for one in new if not one[0].is_past])
     return outcomes
 
@@ -68,12 +67,12 @@ def _key(update: Update) -> tuple[str, str, int]:
 def _insert_keys(connection: Connection, batch: int, given: Iterable[Update]) -> set[tuple[str, str, int]]:
     """Return the keys that were not there."""
     keys = {_key(update) for update in given}
-    rows = [{"page_id": page_id, "id": at, "updated_at": time, "batch": batch} for page_id, at, time in keys]
-    if _insert(connection, updates, rows, unless_known=True) == len(rows):
+    rows = [{"page_id": page_id, "id": identity, "updated_at": at, "batch": batch} for page_id, identity, at in keys]
+    if insert(connection, updates, rows, unless_known=True) == len(rows):
         return keys
     columns = (updates.c.page_id, updates.c.id, updates.c.updated_at)
     ours = select(*columns).where(tuple_(*columns).in_(list(keys)), updates.c.batch == batch)
-    return {(page_id, at, time) for page_id, at, time in connection.execute(ours)}
+    return {(page_id, identity, at) for page_id, identity, at in connection.execute(ours)}
 
 
 def _known(connection: Connection, ids: set[str]) -> tuple[dict[Identity, int], dict[Identity, Incident]]:
@@ -109,7 +108,7 @@ def _write(
     if added:
         last = connection.scalar(select(sql.func.max(incidents.c.number))) or 0
         numbers |= {identity: last + place for place, identity in enumerate(added, 1)}
-        _insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
+        insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
     _update(connection, [_row(numbers[identity], states[identity]) for identity in changed])
     for identity in moved:
         connection.execute(
@@ -119,9 +118,9 @@ def _write(
                 components.c.number == numbers[identity],
             )
         )
-    named = [row for identity in added + moved for row in _component_rows(numbers[identity], states[identity])]
+    named = [row for identity in added + moved for row in component_rows(numbers[identity], states[identity])]
     if named:
-        _insert(connection, components, named)
+        insert(connection, components, named)
 
 
 def _update(connection: Connection, rows: Sequence[Row]) -> None:
@@ -146,7 +145,8 @@ def _row(number: int, incident: Incident) -> Row:
     }
 
 
-def _component_rows(number: int, incident: Incident) -> list[Row]:
+def component_rows(number: int, incident: Incident) -> list[Row]:
+    """Return an incident's rows among the components."""
     created_at = microseconds(incident.created_at)
     return [{"component": name, "created_at": created_at, "number": number} for name in names_of_components(incident)]
 
@@ -185,130 +185,24 @@ def _end(connection: Connection, those: sql.Select[Any], at: datetime) -> list[I
     return [change for _, change in rows]
 
 
-def _count(connection: Connection, given: Iterable[tuple[Update, bool]]) -> None:
-    counts: dict[str, Page] = {}
-    for update, is_new in given:
-        if is_new or not update.is_polled:
-            counts.setdefault(update.page_id, Page(update.page_id, name=update.page)).count(update, is_new)
-    if counts:
-        rows = [{column.name: _plain(getattr(page, column.name)) for column in pages.c} for page in counts.values()]
-        connection.execute(_add_to_counts(connection.dialect.name), rows)
-
-
-@lru_cache
-def _add_to_counts(dialect: str) -> sql.Executable:
-    insertion = _upsert(dialect, pages)
-    given, known = insertion.excluded, pages.c
-    was_pushed, is_new = given.pushed_at.is_not(None), given.updates > 0
-    keeps_name = sql.or_(sql.not_(is_new), sql.and_(known.is_named, sql.not_(given.is_named)))
-    changed = {
-        "name": sql.case((keeps_name, known.name), else_=given.name),
-        "is_named": sql.or_(known.is_named, given.is_named),
-        "updates": known.updates + given.updates,
-        "missed": sql.case((was_pushed, given.missed), else_=known.missed + given.missed),
-        "received_at": sql.case((is_new, given.received_at), else_=known.received_at),
-        "pushed_at": sql.func.coalesce(given.pushed_at, known.pushed_at),
-        "updated_at": sql.case((given.updated_at > known.updated_at, given.updated_at), else_=known.updated_at),
-        "lag_seconds": sql.func.coalesce(given.lag_seconds, known.lag_seconds),
-        "unsubscribe": sql.func.coalesce(given.unsubscribe, known.unsubscribe),
-    }
-    return insertion.on_conflict_do_update(index_elements=[pages.c.id], set_=changed)
-
-
-def note(connection: Connection, page: Page) -> None:
-    """Write down what polling a page came to."""
-    insertion = _upsert(connection.dialect.name, pages)
-    row = {column.name: _plain(getattr(page, column.name)) for column in pages.c}
-    given = insertion.excluded
-    changed = {
-        "name": given.name,
-        "is_named": given.is_named,
-        "url": given.url,
-        "problem": given.problem,
-        "polled_at": sql.func.coalesce(given.polled_at, pages.c.polled_at),
-    }
-    connection.execute(insertion.on_conflict_do_update(index_elements=[pages.c.id], set_=changed), row)
-
-
 def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequence[str], Incident]]) -> None:
     if not new:
         return
     # A message is HTML, as providers send it, wherever an Update is read.
     documents = [_json((said := summary(update)) | {"message": escape(said["message"])}) for update, _, _ in new]
-    _insert(connection, arrivals, [{"batch": batch, "document": text} for text in documents])
+    insert(connection, arrivals, [{"batch": batch, "document": text} for text in documents])
     messages = [
         {"name": name, "page_id": update.page_id, "subject": update.subject, "attempts": 0, "document": text}
         for (update, names, incident), text in zip(new, documents, strict=True)
         for name in ([] if incident.is_ahead_of(update) else names)
     ]
     if messages:
-        _insert(connection, queue, messages)
+        insert(connection, queue, messages)
     if batch % BATCHES_BETWEEN_TRIMS == 0:  # a random number: now and then is enough
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"NOTIFY {ARRIVED}")
-
-
-def trim(connection: Connection, name: str) -> int:
-    """Forget the oldest messages of a queue past its bound; return how many."""
-    newest = select(queue.c.number).where(queue.c.name == name).order_by(queue.c.number.desc())
-    oldest = connection.scalar(newest.offset(MOST_QUEUED - 1).limit(1))
-    if oldest is None:
-        return 0
-    return connection.execute(sql.delete(queue).where(queue.c.name == name, queue.c.number < oldest)).rowcount
-
-
-def forget(connection: Connection, now: int, keep: int) -> int:
-    """Forget a few of the incidents that ended and were last updated more than `keep` before `now`, with their updates,
-    of the arrivals that are as old, and the pages of which nothing came since.
-
-    Times are microseconds. Return how many: at most FORGOTTEN_AT_ONCE, as nothing else is written meanwhile.
-    """
-    lock(connection)
-    # Counted from the newest update where that is older: a clock that jumps ahead must not empty the database.
-    newest = connection.scalar(select(sql.func.max(pages.c.updated_at))) or 0
-    upto = min(now, newest) - keep
-    over = (incidents.c.ended_at < upto, incidents.c.updated_at < upto)
-    those = select(incidents.c.number, incidents.c.document).where(*over).limit(FORGOTTEN_AT_ONCE)
-    old = [(number, incident_in(text)) for number, text in connection.execute(those)]
-    for number, incident in old:
-        identity = (updates.c.page_id == incident.page_id, updates.c.id == incident.id)
-        connection.execute(sql.delete(updates).where(*identity))
-        named = tuple_(components.c.component, components.c.created_at, components.c.number)
-        keys = [tuple(row.values()) for row in _component_rows(number, incident)]
-        connection.execute(sql.delete(components).where(named.in_(keys)))
-    connection.execute(sql.delete(incidents).where(incidents.c.number.in_([number for number, _ in old])))
-    kept = select(incidents.c.page_id).where(incidents.c.page_id == pages.c.id).exists()
-    connection.execute(
-        sql.delete(pages).where(pages.c.updated_at < upto, pages.c.received_at < upto, pages.c.url.is_(None), ~kept)
-    )
-    first = arrivals_of(connection, 0, FORGOTTEN_AT_ONCE + 1)[:-1]  # the last of all stays: numbers go on from it
-    arrived = [one.number for one in first if microseconds(one.update.updated_at) < upto]
-    connection.execute(sql.delete(arrivals).where(arrivals.c.number.in_(arrived)))
-    return max(len(old), len(arrived))
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[Row], *, unless_known: bool = False) -> int:
-    """Insert rows that have the same columns, by the driver's own way with many rows, and return how many."""
-    statement = _insertion(connection.dialect, table, tuple(rows[0]), unless_known)
-    return connection.exec_driver_sql(statement, rows).rowcount
-
-
-@lru_cache  # SQLAlchemy's own work for each row takes as long as SQLite's
-def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], unless_known: bool) -> str:
-    insertion = _upsert(dialect.name, table).inline()
-    insertion = insertion.on_conflict_do_nothing() if unless_known else insertion
-    return str(insertion.compile(dialect=dialect, column_keys=columns))
-
-
-def _upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an insertion that can be told what to do where the key is there already."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def _plain(value: object) -> object:
-    return microseconds(value) if isinstance(value, datetime) else value
 
 
 def _json(value: object) -> str:

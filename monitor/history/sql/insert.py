@@ -1,0 +1,30 @@
+"""Insertions into the tables of a history, as both databases have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = dict[str, Any]
+
+
+def insert(connection: Connection, table: Table, rows: Sequence[Row], *, unless_known: bool = False) -> int:
+    """Insert rows that have the same columns, by the driver's own way with many rows, and return how many."""
+    statement = _insertion(connection.dialect, table, tuple(rows[0]), unless_known)
+    return connection.exec_driver_sql(statement, rows).rowcount
+
+
+@lru_cache  # SQLAlchemy's own work for each row takes as long as SQLite's
+def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], unless_known: bool) -> str:
+    insertion = upsert(dialect.name, table).inline()
+    insertion = insertion.on_conflict_do_nothing() if unless_known else insertion
+    return str(insertion.compile(dialect=dialect, column_keys=columns))
+
+
+def upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an insertion that can be told what to do where the key is there already."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
