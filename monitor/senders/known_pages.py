@@ -79,8 +79,8 @@ def name_of(page_id: str) -> str | None:
 
 def nearest(name: str) -> list[str]:
     """Return the names that are most like one which nobody knows, those that hold it first."""
-    asked, names = name.casefold(), _names()
-    found = [known for known in names if asked in known] + get_close_matches(asked, names, MOST_NEAREST)
+    wanted, names = name.casefold(), _names()
+    found = [known for known in names if wanted in known] + get_close_matches(wanted, names, MOST_NEAREST)
     return list(dict.fromkeys(names[known].name or known for known in found))[:MOST_NEAREST]
 
 

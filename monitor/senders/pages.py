@@ -56,7 +56,7 @@ class Pages:
 
     def name_for(self, update: Update, named: str | None = None) -> Update:
         """Return the update under the name that its page goes by; `named` is the one in ?page=."""
-        name = self._names.get(update.page_id) if self._is_loaded else self._load(update.page_id)
+        name = self._name(update.page_id)
         if name is None and not named and (name := known_pages.name_of(update.page_id)):
             self.remember(update.page_id, name)
         if name is None and not update.is_named:
@@ -78,8 +78,7 @@ class Pages:
         It is that of MONITOR_PAGES, or what polling the page gave, in an earlier run too, or that of known_pages.json;
         without any it is the name.
         """
-        if not self._is_loaded:
-            self._load(page)
+        self._name(page)
         trusted = (page_id for page_id, name in self._trusted.items() if page in (page_id, name))
         earlier = (page_id for page_id, name in self._names.items() if name == page != page_id)
         known = known_pages.named(page)
@@ -95,7 +94,7 @@ class Pages:
             page_id = self.id_bound_to(known.name)
         others = {page.name for page in self._given.values() if page.url != known.url} | self._bound
         others -= {known.name, known.id}
-        goes_by = self._names.get(page_id) if self._is_loaded else self._load(page_id)
+        goes_by = self._name(page_id)
         if page_id in others or self._urls.setdefault(page_id, known.url) != known.url:
             raise NotAnUpdate(f"goes by the id {page_id!a}, as another page does")
         name = known.name or goes_by or own_name or known.host
@@ -116,8 +115,7 @@ class Pages:
             return
         self._unheard.pop(known.url, None)
         polled_at = None if problem else datetime.now(UTC)
-        name = self._names.get(page_id) if self._is_loaded else self._load(page_id)
-        name = name or known.host
+        name = self._name(page_id) or known.host
         self._history.note(page_id, name=name, url=known.url, polled_at=polled_at, problem=problem)
 
     def name_of(self, page_id: str) -> str | None:
@@ -163,9 +161,11 @@ class Pages:
         names = {known.casefold(): known for known in self._names.values()}
         return [names[found] for found in get_close_matches(name.casefold(), list(names))]
 
-    def _load(self, page_id: str) -> str | None:
-        with suppress(Unavailable):  # then nothing is recorded just now, either
-            self.known()
+    def _name(self, page_id: str) -> str | None:
+        """Return what a page goes by, once the names that were given in earlier runs are known."""
+        if not self._is_loaded:
+            with suppress(Unavailable):  # then nothing is recorded just now, either
+                self.known()
         return self._names.get(page_id)
 
 

@@ -7,15 +7,16 @@ https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
+from monitor.senders.links import link, page_of
 from monitor.senders.payload import JSONObject, identifier, mapping, records, text, word
+from monitor.senders.translate import required
 from monitor.updates.errors import NotAnUpdate, UnknownShape
 from monitor.updates.impacts import COMPONENT_IMPACTS, ENDED, in_words
-from monitor.updates.text import cut_bytes, storable
+from monitor.updates.text import cut_bytes
 from monitor.updates.times import instant
 from monitor.updates.update import (
     LONGEST_BODY,
@@ -31,15 +32,6 @@ from monitor.updates.update import (
 
 # Stands in affected_components as if it were one (status.datadoghq.com).
 NO_COMPONENT = "No components were affected by this update."
-
-# Hosts in shortlinks and unsubscribe addresses that belong to a status page's maker, not to one page.
-SHARED_HOSTS = frozenset(
-    "stspg.io statuspage.io www.statuspage.io manage.statuspage.io dashboard.instatus.com instatus.com "
-    "status.io app.status.io app.incident.io".split()
-)
-
-LONGEST_ADDRESS, LONGEST_LINK = 300, 2000  # of which a host is read; that a page may show as a link
-_host = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/:?#]|$)", re.IGNORECASE)
 
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
@@ -58,57 +50,58 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     incident = payload["incident"]
     if not isinstance(incident, dict):
         raise NotAnUpdate("incident is not an object")
-    incident_id = identifier(incident.get("id"), "incident.id")
-    if incident_id is None:
-        raise NotAnUpdate("incident.id is missing or not a text")
-
-    created_at, meta = instant(incident.get("created_at")), mapping(payload.get("meta"))
-    entries = records(incident.get("incident_updates"))
-    incident_updates = tuple([_incident_update(entry) for entry in entries])
-    if len(entries) > 1 and _is_oldest_first(incident_updates, word(incident.get("status"))):
-        entries, incident_updates = entries[::-1], incident_updates[::-1]
-    newest = max(range(len(entries)), key=lambda i: _written_at(incident_updates[i])) if len(entries) > 1 else 0
-    newest_entry = incident_updates[newest] if entries else None
+    incident_id = required(incident.get("id"), "incident.id")
+    created_at, status = instant(incident.get("created_at")), word(incident.get("status"))
+    meta = mapping(payload.get("meta"))
+    entries, newest, record = _entries(incident, status)
     # created_at comes last: it is the same in every update of an incident, which would then look like one.
-    updated_at = (
-        instant(incident.get("updated_at"))
-        or (newest_entry and newest_entry.time)
-        or instant(meta.get("generated_at"))
-        or created_at
-    )
+    told_at = newest.time if newest else None
+    updated_at = instant(incident.get("updated_at")) or told_at or instant(meta.get("generated_at")) or created_at
     if updated_at is None:
         raise NotAnUpdate("incident.updated_at is missing or not a time")
 
     name = (text(incident.get("name")) or f"Incident {incident_id}")[:LONGEST_NAME]
-    status = word(incident.get("status"))
-    page_id, page_name, is_named = _page(payload, incident.get("page_id"), incident.get("shortlink"), page)
-    components = _components(incident.get("components"))
-    if not components and entries:
-        components = _components(entries[newest].get("affected_components"))
+    page_id, page_name, is_named = page_of(payload, incident.get("page_id"), incident.get("shortlink"), page)
     # So few cannot pass the bound of a story.
-    story, is_cut = (incident_updates, False) if len(entries) <= 8 else bounded(incident_updates)
+    story, is_cut = (entries, False) if len(entries) <= 8 else bounded(entries)
     return Update(
         page_id=page_id,
         page=page_name,
         id=incident_id,
         updated_at=updated_at,
         name=name,
-        message=_message(incident, name, status, newest_entry),
+        message=_message(incident, name, status, newest),
         status=status,
         impact=word(incident.get("impact")),
         created_at=created_at or updated_at,
         resolved_at=instant(incident.get("resolved_at")),
         scheduled_for=instant(incident.get("scheduled_for")),
         scheduled_until=instant(incident.get("scheduled_until")),
-        shortlink=_link(incident.get("shortlink")),
+        shortlink=link(incident.get("shortlink")),
         postmortem_body=_body(incident.get("postmortem_body")),
-        components=components,
+        components=_components(incident.get("components")) or _components(record.get("affected_components")),
         incident_updates=story,
         is_cut=is_cut,
-        unsubscribe=_link(meta.get("unsubscribe")),
+        unsubscribe=link(meta.get("unsubscribe")),
         is_named=is_named,
         is_past=incident.get("backfilled") is True and status in ENDED,
     )
+
+
+def _entries(
+    incident: JSONObject, status: str | None
+) -> tuple[tuple[IncidentUpdate, ...], IncidentUpdate | None, JSONObject]:
+    """Return the entries of a story, the newest of them, and what that one is read from."""
+    listed = records(incident.get("incident_updates"))
+    entries = tuple([_incident_update(record) for record in listed])
+    if not entries:
+        return (), None, {}
+    if len(entries) == 1:  # as most have
+        return entries, entries[0], listed[0]
+    if _is_oldest_first(entries, status):
+        listed, entries = listed[::-1], entries[::-1]
+    newest = max(range(len(entries)), key=lambda place: _written_at(entries[place]))
+    return entries, entries[newest], listed[newest]
 
 
 def _incident_update(entry: JSONObject) -> IncidentUpdate:
@@ -180,7 +173,7 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
     component_id = word(change.get("component_id")) or word(component.get("id"))
     name = (text(component.get("name")) or f"Component {component_id or change_id}")[:LONGEST_NAME]
     old_status = word(change.get("old_status"))
-    page_id, page_name, is_named = _page(payload, component.get("page_id"), None, page)
+    page_id, page_name, is_named = page_of(payload, component.get("page_id"), None, page)
     return Update(
         page_id=page_id,
         page=page_name,
@@ -194,39 +187,6 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
         components=(Component(component_id, name, new_status),),
         is_component_update=True,
         old_status=old_status,
-        unsubscribe=_link(mapping(payload.get("meta")).get("unsubscribe")),
+        unsubscribe=link(mapping(payload.get("meta")).get("unsubscribe")),
         is_named=is_named,
     )
-
-
-def _page(payload: JSONObject, page_id: object, shortlink: object, named: str | None) -> tuple[str, str, bool]:
-    """Return what tells the page apart, its name, and whether somebody gave that: real payloads give an id only."""
-    page = mapping(payload.get("page"))
-    told_apart_by = word(page.get("id")) or word(page_id)
-    given = text(named and storable(named)) or text(page.get("name"))
-    name = (
-        given
-        or _own_host(page.get("url"))
-        or _own_host(shortlink)
-        or _own_host(mapping(payload.get("meta")).get("unsubscribe"))
-        or told_apart_by
-        or "Unknown page"
-    )
-    return (told_apart_by or name)[:LONGEST_NAME], name[:LONGEST_NAME], given is not None
-
-
-@lru_cache(maxsize=1024)
-def _host_of(address: str) -> str | None:
-    match = _host.match(address)
-    host = match[1].lower() if match else None
-    return host if host not in SHARED_HOSTS else None
-
-
-def _own_host(address: object) -> str | None:
-    return _host_of(address[:LONGEST_ADDRESS]) if isinstance(address, str) else None
-
-
-def _link(address: object) -> str | None:
-    """Return an address that a page may show as a link: http or https, so never `javascript:`, and of some length."""
-    link = text(address)
-    return link if link and len(link) <= LONGEST_LINK and link.lower().startswith(("https://", "http://")) else None

@@ -15,8 +15,8 @@ from flask import Response, request
 from monitor.history import query
 from monitor.history.contract import History
 from monitor.history.query import Query
+from monitor.senders.links import LONGEST_LINK
 from monitor.senders.pages import Pages
-from monitor.senders.statuspage import LONGEST_LINK
 from monitor.server.turns import take_turns
 from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import in_words

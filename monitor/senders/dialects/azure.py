@@ -49,14 +49,14 @@ def recognises(payload: JSONObject) -> bool:
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
     """Return the update in an alert; raise NotAnUpdate or UnknownShape, as statuspage.read does."""
-    where, event, subscription = _event(payload)
+    path, event, subscription = _event(payload)
     given = mapping(event.get("properties"))
-    tracking_id = required(given.get("trackingId"), f"{where}.properties.trackingId")
+    tracking_id = required(given.get("trackingId"), f"{path}.properties.trackingId")
     kind = word(given.get("incidentType"), {})
     is_planned, is_advisory = kind == "maintenance", kind in ADVISORIES
     at, start, end = event.get("eventTimestamp"), given.get("impactStartTime"), given.get("impactMitigationTime")
     if instant(at) is None:
-        raise NotAnUpdate(f"{where}.eventTimestamp is missing or not a time")
+        raise NotAnUpdate(f"{path}.eventTimestamp is missing or not a time")
     status = word(given.get("stage") or event.get("status"), STAGES)
     if is_planned and status in ("investigating", "resolved"):
         status = "completed" if status == "resolved" else stage(instant(at), instant(start), instant(end))

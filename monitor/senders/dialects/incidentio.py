@@ -77,10 +77,10 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
     event = payload["event_type"]
     given = mapping(payload.get(event))
     incident = given.get("incident") if event == EVENTS[2] else payload.get(event)
-    where = f"{event}.incident" if event == EVENTS[2] else event
+    path = f"{event}.incident" if event == EVENTS[2] else event
     if not isinstance(incident, dict):
-        raise NotAnUpdate(f"{where} is missing or not an object")
-    required(incident.get("id"), f"{where}.id")
+        raise NotAnUpdate(f"{path} is missing or not an object")
+    required(incident.get("id"), f"{path}.id")
 
     status = _status(mapping(incident.get("incident_status") or given.get("new_status")))
     made = {

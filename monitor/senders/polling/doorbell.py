@@ -96,12 +96,16 @@ def _confirm(body: bytes) -> tuple[Response, int]:
     address = text(decode(body).get("SubscribeURL")) or ""
     try:
         parts = urlsplit(address)
-        asked = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
+        parameters = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
     except ValueError:
         raise NotAnUpdate("SubscribeURL is not an address") from None
-    if parts.scheme != "https" or not SNS_HOST.fullmatch(parts.netloc) or asked.get("Action") != "ConfirmSubscription":
+    if (
+        parts.scheme != "https"
+        or not SNS_HOST.fullmatch(parts.netloc)
+        or parameters.get("Action") != "ConfirmSubscription"
+    ):
         raise NotAnUpdate("SubscribeURL is not one of SNS that confirms a subscription")
-    query = urlencode({name: asked.get(name, "") for name in ("Action", "TopicArn", "Token")})
+    query = urlencode({name: parameters.get(name, "") for name in ("Action", "TopicArn", "Token")})
     requests = load("requests")
     try:
         with gevent.Timeout(SECONDS_TO_CONFIRM):
@@ -110,7 +114,7 @@ def _confirm(body: bytes) -> tuple[Response, int]:
             outcome = f"answers {found.status_code}"
     except (gevent.Timeout, OSError) as error:  # requests' errors are OSErrors
         outcome = describe_error(error)
-    log.info("doorbell: %s, asked to confirm %a, %s", parts.netloc, asked.get("TopicArn", "")[:200], outcome)
+    log.info("doorbell: %s, asked to confirm %a, %s", parts.netloc, parameters.get("TopicArn", "")[:200], outcome)
     return jsonify(status="confirming"), 202
 
 

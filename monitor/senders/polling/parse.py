@@ -29,7 +29,6 @@ SECONDS_OF_CPU, BYTES_OF_MEMORY = 10, 512 * 1024 * 1024
 STATES = "investigating identified monitoring resolved postmortem scheduled in_progress verifying completed".split()
 STATE_OF = {state: state for state in STATES} | {"planned": "scheduled", "closed": "resolved", "fixed": "resolved"}
 STATE_OF |= {"not_started_yet": "scheduled", "restored": "resolved", "operational": "resolved"}
-OVER = {"resolved", "postmortem", "completed"}
 # AWS' words: the state, the status of the component, the impact.
 AWS = {
     "service is operating normally": ("resolved", "operational", None),
