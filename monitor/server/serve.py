@@ -8,7 +8,7 @@ import resource
 import signal
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
@@ -16,6 +16,9 @@ from gevent.pywsgi import WSGIServer
 
 from monitor.server.body import Budget
 from monitor.server.connection import Handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger("event_monitor")
 
@@ -27,7 +30,11 @@ SECONDS_BETWEEN_WARNINGS, SECONDS_BETWEEN_ACCEPTS = 60, 0.1
 
 
 def serve(
-    application: Any, host: str, port: int, ready: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+    application: WSGIApplication,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM, SIGHUP or Ctrl-C; tell `ready` the URL, and `stopping` when that comes.
 
@@ -64,7 +71,7 @@ def _wait_for_a_signal() -> None:
 class Server(WSGIServer):  # type: ignore[misc]
     """Serves a WSGI application on (host, port) until `stop_cleanly`."""
 
-    def __init__(self, address: tuple[str, int], application: Any) -> None:
+    def __init__(self, address: tuple[str, int], application: WSGIApplication) -> None:
         super().__init__(address, application, handler_class=Handler, log=None, error_log=None, backlog=BACKLOG)
         self.stopping = False
         self.bodies, self.answers = Budget(MOST_BYTES, "request bodies"), Budget(MOST_BYTES, "answers")
