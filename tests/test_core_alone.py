@@ -87,19 +87,3 @@ def test_a_setting_that_needs_an_extra_says_how_to_install_it(tmp_path, setting,
 
     assert refused.returncode == 2
     assert refused.stderr == (f"event_monitor: {setting} needs {needed}: pip install -r requirements-extras.txt\n")
-
-
-def test_an_address_that_needs_an_extra_says_how_to_install_it(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
-    ask = "import event_monitor; a = event_monitor.app.test_client().get('/metrics'); print(a.status_code, a.text)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", ask],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    assert answer == '501 {"error":"/metrics needs prometheus_client: pip install -r requirements-extras.txt"}\n\n'
