@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from monitor.updates.times import instant
 from monitor.updates.update import State
 
 STATUSES = ("open", *INCIDENT_STATUSES, *MAINTENANCE_STATUSES, *COMPONENT_STATUSES)
+PARAMETERS = ("id", "page", "component", "status", "impact", "since", "limit", "cursor")
 DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 500
 
 # An incident's place in the listing: created_at in microseconds since 1970, and the order of its first sight.
@@ -61,9 +62,8 @@ def cursor(place: Place) -> str:
 
 def read(arguments: Mapping[str, list[str]]) -> Query:
     """Return the query in a query string's parameters, given as lists; raise BadQuery naming the parameter."""
-    given = {name: _once(name, values) for name, values in arguments.items() if name != "token"}
-    if unknown := sorted(set(given) - {"id", "page", "component", "status", "impact", "since", "limit", "cursor"}):
-        raise BadQuery(f"unknown parameter {unknown[0]!a}")
+    check_known(arguments, PARAMETERS)
+    given = {name: once(name, values) for name, values in arguments.items() if name != "token"}
     return Query(
         id=given.get("id"),
         page=given.get("page"),
@@ -76,7 +76,14 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
     )
 
 
-def _once(name: str, values: list[str]) -> str:
+def check_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise BadQuery for a parameter that is not known; the token is, everywhere."""
+    if unknown := sorted({*given} - {*known, "token"}):
+        raise BadQuery(f"unknown parameter {unknown[0]!a}")
+
+
+def once(name: str, values: Sequence[str]) -> str:
+    """Return the value of a parameter; raise BadQuery where it is given several times."""
     if len(values) != 1:
         raise BadQuery(f"parameter {name!a} is given {len(values)} times")
     return storable(values[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from flask import Flask, Response, json, request
 
@@ -14,9 +15,11 @@ from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
 from monitor.server.turns import take_turns
 from monitor.updates.document import document
+from monitor.updates.incident import Incident
 from monitor.updates.update import two_lines
 
 LARGEST_ANSWER = 1024 * 1024  # bytes; a page ends early here, with a cursor for the rest
+INCIDENTS_AT_ONCE = 50  # read, each with its whole story
 ROWS_BETWEEN_TURNS = 20  # a page of 1 MiB takes 8 ms: others are answered in between
 
 
@@ -32,21 +35,21 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
         answers: application/json, text/plain
         """
         require(app.config.get("READ_TOKEN"))
-        asked = query.read(request.args.to_dict(flat=False))
+        wanted = query.read(request.args.to_dict(flat=False))
         mimetype = request.accept_mimetypes.best_match(["application/json", "text/plain"]) or "application/json"
-        made = answers.get((asked, mimetype), lambda: _made(history, pages, asked, mimetype).encode())
+        made = answers.get((wanted, mimetype), lambda: _made(history, pages, wanted, mimetype).encode())
         return Response(made, headers=HEADERS, mimetype=mimetype)
 
 
-def _made(history: History, pages: Pages, asked: Query, mimetype: str) -> str:
-    asked = pages.resolve(asked)
-    found = history.incidents(asked)
+def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
+    wanted = pages.resolve(wanted)
+    found = history.incidents(wanted)
     if mimetype == "text/plain":
         return "".join([two_lines(pages.shown(one.incident)) for one in found])
-    return _as_json(found, asked, pages)
+    return _as_json(found, wanted, pages)
 
 
-def _as_json(found: Sequence[ListedIncident], asked: Query, pages: Pages) -> str:
+def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:
     """Return `{"incidents": […], "next_cursor": …}`; fewer than the limit found are the last there are."""
     rows: list[str] = []
     size = 0
@@ -58,14 +61,26 @@ def _as_json(found: Sequence[ListedIncident], asked: Query, pages: Pages) -> str
         if rows and size > LARGEST_ANSWER:
             break
         rows.append(row)
-    is_last = len(rows) == len(found) < asked.limit
+    is_last = len(rows) == len(found) < wanted.limit
     next_cursor = None if is_last else query.cursor(found[len(rows) - 1].place)
-    answer = {"next_cursor": next_cursor} | unknown(asked, pages)
+    answer = {"next_cursor": next_cursor} | unknown(wanted, pages)
     return f'{{"incidents": [{", ".join(rows)}], {json.dumps(answer)[1:]}\n'
 
 
-def unknown(asked: Query, pages: Pages) -> dict[str, object]:
+def unknown(wanted: Query, pages: Pages) -> dict[str, object]:
     """Return what says that nobody knows the page that is asked for: then nothing found means nothing."""
-    if asked.page is None or asked.page_ids:
+    if wanted.page is None or wanted.page_ids:
         return {}
-    return {"unknown": {"page": asked.page, "nearest": pages.nearest(asked.page)}}
+    return {"unknown": {"page": wanted.page, "nearest": pages.nearest(wanted.page)}}
+
+
+def newest(history: History, wanted: Query, most: int) -> Iterator[Incident]:
+    """Yield the incidents that a query asks for, whatever its limit, newest first; `most` is a multiple of 50."""
+    wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
+    for _ in range(0, most, INCIDENTS_AT_ONCE):
+        found = history.incidents(wanted)
+        yield from (row.incident for row in found)
+        if len(found) < INCIDENTS_AT_ONCE:
+            return
+        wanted = replace(wanted, before=found[-1].place)
+        take_turns()

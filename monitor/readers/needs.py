@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
 
 from monitor.history.contract import History, Page
@@ -16,7 +15,6 @@ from monitor.history.query import Query
 from monitor.senders.pages import Pages
 from monitor.updates.errors import BadQuery
 from monitor.updates.text import one_line, storable
-from monitor.updates.times import LONG_AGO
 from monitor.updates.update import LONGEST_NAME
 
 MOST_NEEDS, LONGEST_NEED = 50, 500
@@ -67,12 +65,6 @@ def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[
     return found, unknown + _unheard(found)
 
 
-def heard_at(page: Page) -> datetime | None:
-    """Return when a page last pushed or answered."""
-    received_at = None if page.received_at == LONG_AGO else page.received_at
-    return max(filter(None, (page.pushed_at, page.polled_at, received_at)), default=None)
-
-
 def _need(text: str, by_name: dict[str, list[Page]]) -> Need | None:
     """Return a need by the longest known page name that it begins with: names and ids may hold slashes."""
     parts = text.split("/")
@@ -96,12 +88,12 @@ def _unheard(needs: Sequence[Need]) -> list[Unknown]:
 def _why_unknown(page: Page) -> str | None:
     if page.problem:
         return f"was not heard at the last poll: {one_line(page.problem, LONGEST_NAME)}"
-    return None if heard_at(page) else "was never heard"
+    return None if page.heard_at else "was never heard"
 
 
 def _was_named(history: History, need: Need) -> bool:
-    asked = Query(page_ids=need.page_ids, component=need.component, limit=1)
-    return need.component is None or bool(history.incidents(asked))
+    query = Query(page_ids=need.page_ids, component=need.component, limit=1)
+    return need.component is None or bool(history.incidents(query))
 
 
 def _never_named(history: History, need: Need) -> Unknown:

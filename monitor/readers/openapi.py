@@ -14,7 +14,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.routing import Rule
 
 from monitor.history.query import HIGHEST_LIMIT, STATUSES
-from monitor.server.requests import require
+from monitor.server.requests import HEADERS, require
 from monitor.updates.impacts import IMPACTS
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ def init_app(app: Flask, version: str) -> None:
         """Describe this API."""
         require(app.config.get("READ_TOKEN"))
         response = jsonify(described(app, version))
-        response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        response.headers.update(HEADERS)
         return response
 
 

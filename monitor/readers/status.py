@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from flask import Flask, Response, json, request
 
 from monitor.history.contract import History, Page
-from monitor.readers.needs import Unknown, heard_at
+from monitor.history.query import check_known, once
+from monitor.readers.needs import Unknown
 from monitor.readers.verdict import Verdict, verdict
 from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
 from monitor.settings import Given, RemoteCommand, load
-from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import impact_of
 from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
 from monitor.updates.times import iso
 from monitor.updates.update import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_PAGE
+
+Item = TypeVar("Item")
 
 MOST_OPEN, MOST_UNKNOWN, MOST_PAGES = 50, 100, 200  # of those whose names are as long as they may be, 1 MiB
 MOST_COMPONENTS, MOST_IN_A_LINE = 10, 3
@@ -37,11 +41,8 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
         answers: application/json, text/plain
         """
         require(app.config.get("READ_TOKEN"))
-        if unknown := sorted(set(request.args) - {"needs", "fail", "token"}):
-            raise BadQuery(f"unknown parameter {unknown[0]!a}")
-        if len(fails := request.args.getlist("fail")) > 1:
-            raise BadQuery(f"parameter 'fail' is given {len(fails)} times")
-        fail = fails[0] if fails else None
+        check_known(request.args, ("needs", "fail"))
+        fail = once("fail", fails) if (fails := request.args.getlist("fail")) else None
         found = verdict(history, pages, request.args.getlist("needs"), fail)
         code = 503 if fail and found.fails else 200
         if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
@@ -70,7 +71,7 @@ def _in_a_line(incident: Incident) -> str:
 
 
 def _heard(page: Page) -> str:
-    return f"{page.name or page.id} heard at {iso(heard_at(page))}"
+    return f"{page.name or page.id} heard at {iso(page.heard_at)}"
 
 
 def _why(unknown: Unknown) -> str:
@@ -83,19 +84,19 @@ def as_document(found: Verdict) -> dict[str, Any]:
     addresses = {page.id: page.url for page in found.pages}
     return {
         "status": found.status,
-        "open": [open_incident(incident, addresses.get(incident.page_id)) for incident in found.open[:MOST_OPEN]],
-        "open_left_out": max(0, len(found.open) - MOST_OPEN),
-        "unknown": [
-            {"needs": unknown.needs, "reason": unknown.reason, "nearest": list(unknown.nearest)}
-            for unknown in found.unknown[:MOST_UNKNOWN]
-        ],
-        "unknown_left_out": max(0, len(found.unknown) - MOST_UNKNOWN),
-        "pages": [
-            {"id": page.id, "name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(heard_at(page))}
-            for page in found.pages[:MOST_PAGES]
-        ],
-        "pages_left_out": max(0, len(found.pages) - MOST_PAGES),
+        **cut("open", found.open, MOST_OPEN, lambda one: open_incident(one, addresses.get(one.page_id))),
+        **cut("unknown", found.unknown, MOST_UNKNOWN, asdict),
+        **cut("pages", found.pages, MOST_PAGES, _page),
     }
+
+
+def cut(name: str, items: Sequence[Item], most: int, shown: Callable[[Item], object]) -> dict[str, object]:
+    """Return the first of these as JSON has them, and how many are left out."""
+    return {name: [shown(item) for item in items[:most]], f"{name}_left_out": max(0, len(items) - most)}
+
+
+def _page(page: Page) -> dict[str, object]:
+    return {"id": page.id, "name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(page.heard_at)}
 
 
 def open_incident(incident: Incident, address: str | None) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitor.history.contract import History, Page
-from monitor.history.query import Place, Query, names_of_components
+from monitor.history.query import Query, names_of_components
+from monitor.readers.incidents import newest
 from monitor.readers.needs import Need, Unknown, resolve
 from monitor.senders.pages import Pages
 from monitor.updates.errors import BadQuery
@@ -20,7 +21,7 @@ from monitor.updates.incident import Incident, without_story
 
 FAILS = ("critical", "major", "minor", "maintenance", "none")  # from which impact on it is trouble
 DEFAULT_FAIL = "minor"
-MOST_OPEN, READ_AT_ONCE = 500, 50  # a row holds a whole story
+MOST_OPEN = 500
 NO_RANK = len(RANK)
 
 
@@ -48,7 +49,7 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
     if is_cut:
         unknown.append(Unknown("", f"more than {MOST_OPEN} incidents are open, of which only the newest were read"))
     concerned = _concerning(found, incidents) if needs else incidents
-    worst_first = sorted(_without_covered(concerned), key=_rank)
+    worst_first = sorted(without_covered(concerned), key=_rank)
     worst = min(map(_rank, worst_first), default=NO_RANK)
     fails = worst <= RANK[fail or DEFAULT_FAIL]
     is_trouble = fails or (worst <= RANK[DEFAULT_FAIL] and not unknown)
@@ -63,15 +64,9 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
 
 def _open(history: History, page_ids: frozenset[str] | None) -> tuple[list[Incident], bool]:
     """Return what is open, without what is only announced, newest first, and whether there is more."""
-    found: list[Incident] = []
-    before: Place | None = None
-    for _ in range(0, MOST_OPEN, READ_AT_ONCE):
-        rows = history.incidents(Query(page_ids=page_ids, status="open", limit=READ_AT_ONCE, before=before))
-        found += [without_story(row.incident) for row in rows if not row.incident.is_upcoming]
-        if len(rows) < READ_AT_ONCE:
-            return found, False
-        before = rows[-1].place
-    return found, True
+    query = Query(page_ids=page_ids, status="open")
+    found = [without_story(incident) for incident in newest(history, query, MOST_OPEN)]
+    return [incident for incident in found if not incident.is_upcoming], len(found) >= MOST_OPEN
 
 
 def _concerning(needs: Iterable[Need], incidents: Iterable[Incident]) -> list[Incident]:
@@ -85,17 +80,20 @@ def _concerning(needs: Iterable[Need], incidents: Iterable[Incident]) -> list[In
     ]
 
 
-def _without_covered(incidents: Iterable[Incident]) -> Iterable[Incident]:
+def without_covered(incidents: Sequence[Incident]) -> list[Incident]:
     """Leave out a component's change while an open incident of its page names the component and is at least as bad."""
     covered: dict[tuple[str, str], int] = {}
     for incident in incidents:
-        for name in () if incident.is_component_update else names_of_components(incident):
-            place = incident.page_id, name
-            covered[place] = min(_rank(incident), covered.get(place, NO_RANK))
-    for incident in incidents:
-        ranks = [covered.get((incident.page_id, name), NO_RANK) for name in names_of_components(incident)]
-        if not incident.is_component_update or min(ranks, default=NO_RANK) > _rank(incident):
-            yield incident
+        rank = RANK[impact_of(incident)]
+        for component in () if incident.is_component_update or incident.is_upcoming else incident.components:
+            place = incident.page_id, component.identity
+            covered[place] = min(rank, covered.get(place, rank))
+    return [
+        incident
+        for incident in incidents
+        if not incident.is_component_update
+        or covered.get((incident.page_id, incident.subject), NO_RANK) > RANK[impact_of(incident)]
+    ]
 
 
 def _rank(incident: Incident) -> int:

@@ -54,9 +54,9 @@ class Errors:
             reason = f"the body is larger than {LARGEST_BODY} bytes"
         if request.method == "POST":
             self._count("", "refused")
-        asked, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
-        reason = f"nothing is served at {asked}" if reason == NotFound.description else _token.sub(r"\1…", reason)
-        log.warning("refused: %s %s: %d %s%s", request.method, asked, status, reason, f": {body}" if body else "")
+        address, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
+        reason = f"nothing is served at {address}" if reason == NotFound.description else _token.sub(r"\1…", reason)
+        log.warning("refused: %s %s: %d %s%s", request.method, address, status, reason, f": {body}" if body else "")
         response, status = _answer(status, error=reason)
         if request.method == "POST":
             # Where a body is refused, nobody knows where the next request begins.

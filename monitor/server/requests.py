@@ -1,4 +1,4 @@
-"""What every route needs of a request: its body, its token, a library that only some routes use."""
+"""What every route needs of a request: its body, its token, its address, a library that only some routes use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from flask import abort, request
 from werkzeug.wrappers import Request
 
 from monitor.updates.errors import NotAnUpdate
+from monitor.updates.text import one_line
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 LARGEST_BODY = 1024 * 1024  # parsed, JSON takes 20 to 29 times its size
+LONGEST_HOST = 253  # characters; https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
 BODY = "event_monitor.body"  # in the environ, once it is read
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # of what is made for who asks
 
@@ -60,6 +62,13 @@ def require(token: str | Mapping[str, str] | None, asking: Request | None = None
     if not matching:
         abort(401, "the token is missing or wrong: give it as ?token= or as Authorization: Bearer")
     return pages[matching[0]]
+
+
+def own_address() -> str:
+    """Return the address that was asked, without a path; a proxy that ends TLS says so."""
+    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-Proto
+    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
+    return f"{scheme}://{one_line(request.host, LONGEST_HOST) or 'localhost'}/"
 
 
 def load(module: str) -> ModuleType:

@@ -6,8 +6,10 @@ https://support.atlassian.com/statuspage/docs/top-level-status-and-incident-impa
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitor.updates.update import State
 
 INCIDENT_STATUSES = ("investigating", "identified", "monitoring", "resolved", "postmortem")
 MAINTENANCE_STATUSES = ("scheduled", "in_progress", "verifying", "completed")
@@ -45,33 +47,20 @@ RANK = {impact: rank for rank, impact in enumerate(IMPACTS)}  # 0 is the worst
 _ulid = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
-class Stated(Protocol):
-    """What an Update and an Incident say of themselves."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def status(self) -> str | None: ...
-    @property
-    def impact(self) -> str | None: ...
-    @property
-    def scheduled_for(self) -> datetime | None: ...
-
-
-def impact_of(stated: Stated) -> str:
+def impact_of(state: State) -> str:
     """Return one of IMPACTS: `maintenance` for what is planned, `unstated` where nobody told."""
-    if stated.status == "operational":
+    if state.status == "operational":
         return "operational"
-    if is_maintenance(stated):
+    if is_maintenance(state):
         return "maintenance"
-    if stated.impact == "none" and is_of_incident_io(stated.id):
+    if state.impact == "none" and is_of_incident_io(state.id):
         return "unstated"  # its pages say so of outages, too
-    return stated.impact if stated.impact in RANK and stated.impact != "operational" else "unstated"
+    return state.impact if state.impact in RANK and state.impact != "operational" else "unstated"
 
 
-def is_maintenance(stated: Stated) -> bool:
+def is_maintenance(state: State) -> bool:
     """Tell planned work by its impact, its status, or its being scheduled: an owner may override the impact."""
-    return stated.impact == "maintenance" or stated.scheduled_for is not None or stated.status in MAINTENANCE_STATUSES
+    return state.impact == "maintenance" or state.scheduled_for is not None or state.status in MAINTENANCE_STATUSES
 
 
 def is_of_incident_io(id: str) -> bool:  # noqa: A002

@@ -72,6 +72,11 @@ def one_line(text: str, longest: int) -> str:
     return line[: longest - 1] + "…" if line else line
 
 
+def lines_of(text: str, longest: int) -> list[str]:
+    """Return the lines of a text, HTML or not, that hold anything, each as `one_line`."""
+    return [line for line in (one_line(line, longest) for line in plain(text).splitlines()) if line]
+
+
 def _without_piled_marks(run: re.Match[str]) -> str:
     kept: list[str] = []
     marks = 0

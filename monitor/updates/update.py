@@ -138,10 +138,14 @@ def two_lines(state: State) -> str:
 
 def product(state: State) -> str:
     """Return what an update is about, in one line: `OpenAI API - Chat Completions, Responses`."""
-    page = one_line(state.page, LONGEST_PAGE) or one_line(state.page_id, LONGEST_PAGE) or NOTHING
     about = one_line(", ".join([component.name for component in state.components]), LONGEST_PRODUCT)
     about = about or one_line(state.name, LONGEST_PRODUCT) or one_line(state.id, LONGEST_PRODUCT) or NOTHING
-    return f"{page} - {about}"
+    return f"{page_name(state)} - {about}"
+
+
+def page_name(state: State) -> str:
+    """Return what a state's page is called, in one line."""
+    return one_line(state.page, LONGEST_PAGE) or one_line(state.page_id, LONGEST_PAGE) or NOTHING
 
 
 def message(state: State) -> str:

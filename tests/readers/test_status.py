@@ -162,6 +162,13 @@ def test_a_change_is_not_listed_beside_an_incident_that_is_at_least_as_bad(app):
     assert [one["id"] for one in ask(app, "GitHub").json["open"]] == ["i2", "i1"]
 
 
+def test_a_change_is_listed_beside_an_incident_that_names_another_component_of_that_name(app):
+    changed(app, "Actions", "partial_outage")
+    told(app, "i1", components=[ACTIONS], impact="critical")
+
+    assert [one["impact"] for one in ask(app, "GitHub").json["open"]] == ["critical", "major"]
+
+
 def test_maintenance_is_no_trouble_before_it_begins_nor_under_way_unless_fail_names_it(app):
     times = {"scheduled_for": "2026-06-01T09:00:00Z", "scheduled_until": "2026-06-01T12:00:00Z"}
     told(app, "m1", status="scheduled", impact="maintenance", **times)

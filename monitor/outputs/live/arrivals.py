@@ -99,14 +99,14 @@ class Arrivals:
 
     def after(self, position: int) -> EventPage:
         """Return the page after a position below `newest`; raise FellBehindError or Unavailable."""
-        asked = position, self._pages.names_given
+        key = position, self._pages.names_given
         with self._one_reads:  # and the others find it read
-            if asked not in self._kept:
+            if key not in self._kept:
                 page = self._read(position)
                 if len(self._kept) >= PAGES_KEPT:
                     del self._kept[next(iter(self._kept))]
-                self._kept[asked] = page
-            return self._kept[asked]
+                self._kept[key] = page
+            return self._kept[key]
 
     def _read(self, position: int) -> EventPage:
         arrivals = self._history.arrivals(position, ARRIVALS_IN_A_PAGE)

@@ -13,7 +13,7 @@ from socket import socket
 
 from flask import Response, request
 
-from monitor.history.query import Query, read
+from monitor.history.query import Query, once, read
 from monitor.outputs.live.arrivals import Event
 from monitor.outputs.live.streams import SOCKET, Streams
 from monitor.updates.errors import BadQuery
@@ -38,15 +38,13 @@ def answer(streams: Streams) -> Response:
 def read_request() -> tuple[Query, int | None]:
     """Return the filters and the number to resume from; raise BadQuery."""
     arguments = request.args.to_dict(flat=False)
-    since = arguments.pop("since", [])
+    since = once("since", arguments.pop("since")) if "since" in arguments else None
     for name in ("limit", "cursor"):
         if name in arguments:
             raise BadQuery(f"{name} is for /incidents: a stream has no pages")
-    if len(since) > 1:
-        raise BadQuery(f"parameter 'since' is given {len(since)} times")
     # A browser that comes back sends both: the address as it was, and the header with the last event it has seen.
     header = request.headers.get("Last-Event-ID")
-    name, number = ("Last-Event-ID", header) if header else ("since", since[0] if since else None)
+    name, number = ("Last-Event-ID", header) if header else ("since", since)
     if number is not None and not re.fullmatch("[0-9]{1,18}", number):
         raise BadQuery(f"{name} is not the number of an event, nor 0 for all that is kept")
     return read(arguments), None if number is None else int(number)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, Component, Update, message
+from monitor.updates.update import LONGEST_NAME, LONGEST_PRODUCT, NOTHING, Component, Update, message, page_name
 
 # What rings somewhere: `@here`, `<@U1>`, `<!channel>`, `<users/all>`. Discord finds its own within words too:
 # https://discord.com/developers/docs/reference#message-formatting
@@ -22,11 +22,10 @@ URL_CHARACTERS = "%/:?#[]!$&'()*+,;=~"  # RFC 3986, but for @, which may ring
 
 def title(update: Update) -> str:
     """Return the title, in one line."""
-    page = one_line(update.page, LONGEST_PAGE) or one_line(update.page_id, LONGEST_PAGE) or NOTHING
     first, *rest = [*_words(update), _when(update)]
     if update.is_component_update:
         rest.reverse()
-    return quiet(f"{page}, {first}: {subject(update)} ({', '.join(rest)})")
+    return quiet(f"{page_name(update)}, {first}: {subject(update)} ({', '.join(rest)})")
 
 
 def subject(update: Update) -> str:

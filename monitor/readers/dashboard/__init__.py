@@ -27,12 +27,11 @@ from monitor.readers.dashboard.story import FILTERS, Teller
 from monitor.readers.dashboard.tiles import DAYS, WORDS
 from monitor.readers.incidents import LARGEST_ANSWER
 from monitor.senders.pages import Pages, pages_of
-from monitor.server.requests import require
+from monitor.server.requests import own_address, require
 from monitor.server.turns import take_turns
 from monitor.settings import Settings
 from monitor.updates.errors import BadQuery, Unavailable
 from monitor.updates.impacts import IMPACTS
-from monitor.updates.text import one_line
 from monitor.updates.times import FIRST_YEAR, LAST_YEAR
 from monitor.updates.update import LONGEST_PAGE
 
@@ -126,37 +125,37 @@ class Dashboard:
             return Response(self._render("token.html", given), 401, HEADERS)
         try:
             day = _day(arguments.pop("day", None))
-            asked = query.read(arguments)
+            wanted = query.read(arguments)
         except BadQuery as reason:
             if not request.accept_mimetypes.accept_html:
                 raise
             return Response(self._render("refused.html", given, reason=str(reason)), 400, HEADERS)
         try:
             with self._one_at_a_time:
-                return Response(self._page(given, asked, day), 200, HEADERS)
+                return Response(self._page(given, wanted, day), 200, HEADERS)
         except Unavailable as reason:
             body = self._render("unavailable.html", given, reason=str(reason))
             return Response(body, 503, HEADERS | {"Retry-After": "5"})
 
-    def _page(self, given: Given, asked: Query, day: date | None) -> bytes:
+    def _page(self, given: Given, wanted: Query, day: date | None) -> bytes:
         """Return a page as it is kept, or made anew."""
         newest = self._history.arrivals(None, 1)
         number = newest[0].number if newest else 0
-        key = (("", _own_address()), *sorted(given.items()))
+        key = (("", own_address()), *sorted(given.items()))
         body, made_after, made_at = self._kept.pop(key, (b"", 0, 0.0))
         if not body or made_after != number or monotonic() - made_at > SECONDS_TO_KEEP:
-            body, made_at = self._make(given, asked, day, 1), monotonic()
+            body, made_at = self._make(given, wanted, day, 1), monotonic()
             if len(body) > LARGEST_ANSWER:
-                body = self._make(given, asked, day, 4)
+                body = self._make(given, wanted, day, 4)
         self._kept[key] = body, number, made_at
         while len(self._kept) > 1 and sum(len(kept) for kept, _, _ in self._kept.values()) > MOST_KEPT:
             del self._kept[next(iter(self._kept))]
         return body
 
-    def _make(self, given: Given, asked: Query, day: date | None, share: int) -> bytes:
+    def _make(self, given: Given, wanted: Query, day: date | None, share: int) -> bytes:
         """Return a page, of which each list holds a `share`-th of what it may."""
-        template, found = shown(self._history, self._pages, given, asked, day, share)
-        return self._render(template, given, tell=Teller(share), webhook=_own_address() + "webhook/statuspage", **found)
+        template, found = shown(self._history, self._pages, given, wanted, day, share)
+        return self._render(template, given, tell=Teller(share), webhook=own_address() + "webhook/statuspage", **found)
 
     def _render(self, template: str, given: Given, **context: object) -> bytes:
         """Return a page's HTML; a large one takes tens of milliseconds, so others get their turn in between."""
@@ -191,9 +190,3 @@ def _day(values: list[str] | None) -> date | None:
         if FIRST_YEAR <= day.year <= LAST_YEAR:
             return day
     raise BadQuery("day is not one date such as 2025-11-03")
-
-
-def _own_address() -> str:
-    """Return the address that was asked, without a path; a proxy that ends TLS says so."""
-    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
-    return f"{scheme}://{one_line(request.host, LONGEST_PAGE) or 'localhost'}/"

@@ -21,15 +21,16 @@ from monitor.readers.dashboard.choices import (
     unknown_component,
 )
 from monitor.readers.dashboard.tiles import MOST_TILES, days_of, first_day, start_of, tiles
-from monitor.readers.incidents import unknown
+from monitor.readers.incidents import newest, unknown
 from monitor.readers.pages import UNKNOWN
+from monitor.readers.verdict import MOST_OPEN, without_covered
 from monitor.senders.pages import Pages
 from monitor.server.turns import take_turns
 from monitor.updates.impacts import RANK, impact_of
 from monitor.updates.incident import Incident
 
 MOST_BROKEN, MOST_MAINTENANCE, MOST_LATEST, MOST_ENDED, MOST_LISTED, MOST_WHOLE = 50, 10, 12, 10, 50, 3
-ROWS_AT_ONCE, MOST_OPEN, LOOKED_BACK_FOR_ENDED, LOOKED_BACK_FOR_LATEST = 100, 500, 40, 300
+LOOKED_BACK_FOR_ENDED, LOOKED_BACK_FOR_LATEST = 40, 300
 MOST_WITH_DAYS = 3  # pages that are shown day by day
 
 LISTING = {"id", "status", "since", "limit", "cursor"}  # what asks for one, not for the overview
@@ -38,27 +39,27 @@ Values = dict[str, object]
 
 
 def shown(
-    history: History, pages: Pages, given: Collection[str], asked: Query, day: date | None, share: int
+    history: History, pages: Pages, given: Collection[str], wanted: Query, day: date | None, share: int
 ) -> tuple[str, Values]:
     """Return the template and the values of a page, of which each list holds a `share`-th of what it may."""
-    now, asked, known = datetime.now(UTC), pages.resolve(asked), pages.known()
+    now, wanted, known = datetime.now(UTC), pages.resolve(wanted), pages.known()
     arrivals = history.arrivals(None, LOOKED_BACK_FOR_LATEST)
-    components = components_offered(history, arrivals, asked, MOST_CHOICES // share)
-    template, found = "unknown.html", unknown(asked, pages) or unknown_component(history, components, asked)
+    components = components_offered(history, arrivals, wanted, MOST_CHOICES // share)
+    template, found = "unknown.html", unknown(wanted, pages) or unknown_component(history, components, wanted)
     if found:
         pass
     elif day:
-        template, found = "listing.html", on_day(history, pages, asked, day, now)
+        template, found = "listing.html", on_day(history, pages, wanted, day, now)
     elif not LISTING.isdisjoint(given):
-        template, found = "listing.html", listing(history, pages, asked)
+        template, found = "listing.html", listing(history, pages, wanted)
     elif known or arrivals:
-        template, found = "overview.html", overview(history, pages, known, arrivals, asked, now, share)
+        template, found = "overview.html", overview(history, pages, known, arrivals, wanted, now, share)
     else:
         template = "empty.html"
-    names = [name_of(page) for page in known if page.id in (asked.page_ids or ())]
-    found |= {"choices": pages_offered(known, asked, MOST_CHOICES // share), "components": components}
+    names = [name_of(page) for page in known if page.id in (wanted.page_ids or ())]
+    found |= {"choices": pages_offered(known, wanted, MOST_CHOICES // share), "components": components}
     found |= {"more_pages": len(known) > MOST_CHOICES // share, "name": names[0] if names else ""}
-    return template, found | {"now": now, "asked": asked}
+    return template, found | {"now": now, "wanted": wanted}
 
 
 def overview(
@@ -66,7 +67,7 @@ def overview(
     pages: Pages,
     known: Sequence[Page],
     arrivals: Sequence[Arrival],
-    asked: Query,
+    wanted: Query,
     now: datetime,
     share: int,
 ) -> Values:
@@ -75,18 +76,18 @@ def overview(
     `open` and `open_pages` count what is broken, `more_…` what is left out; `is_all` is False where more is open than
     was read.
     """
-    states, is_all = _open(history, asked)
-    listed = _worst_first(states)
+    states, is_all = _newest(history, replace(wanted, status="open"))
+    listed = sorted(without_covered(states), key=lambda state: (RANK[impact_of(state)], -state.began_at.timestamp()))
     broken = [state for state in listed if impact_of(state) != "maintenance"]
     planned = [state for state in listed if impact_of(state) == "maintenance"]
     planned.sort(key=lambda state: (state.is_upcoming, state.began_at))
-    known = [page for page in known if asked.page_ids is None or page.id in asked.page_ids]
+    known = [page for page in known if wanted.page_ids is None or page.id in wanted.page_ids]
     take_turns()
     periods = history.periods(start_of(first_day(now)))
     take_turns()
     shown_tiles = tiles(known, periods, now, MOST_TILES // share)
     take_turns()
-    with_days = shown_tiles if asked.page and len(shown_tiles) <= MOST_WITH_DAYS else []
+    with_days = shown_tiles if wanted.page and len(shown_tiles) <= MOST_WITH_DAYS else []
     return {
         "open": len(broken),
         "open_pages": len({state.page_id for state in broken}),
@@ -97,25 +98,25 @@ def overview(
         "first_day": first_day(now),
         "with_days": [(tile.page, days_of(tile, now)) for tile in with_days],
         "unreachable": sum(tile.state == UNKNOWN for tile in shown_tiles),
-        "latest": [Arrival(arrival.number, pages.shown(arrival.update)) for arrival in _latest(arrivals, asked, now)],
+        "latest": [Arrival(arrival.number, pages.shown(arrival.update)) for arrival in _latest(arrivals, wanted, now)],
         "maintenance": [pages.shown(state) for state in planned[: MOST_MAINTENANCE // share]],
         "more_maintenance": max(0, len(planned) - MOST_MAINTENANCE // share),
-        "ended": [pages.shown(state) for state in _ended(history, asked)[: MOST_ENDED // share]],
+        "ended": [pages.shown(state) for state in _ended(history, wanted)[: MOST_ENDED // share]],
     }
 
 
-def listing(history: History, pages: Pages, asked: Query) -> Values:
+def listing(history: History, pages: Pages, wanted: Query) -> Values:
     """Return the incidents that a query asks for, newest first; `older` is the cursor of the next, or None."""
-    limit = min(asked.limit, MOST_LISTED) if asked.id is None else MOST_WHOLE
-    found = history.incidents(replace(asked, limit=limit))
-    older = query.cursor(found[-1].place) if asked.id is None and len(found) == limit else None
+    limit = min(wanted.limit, MOST_LISTED) if wanted.id is None else MOST_WHOLE
+    found = history.incidents(replace(wanted, limit=limit))
+    older = query.cursor(found[-1].place) if wanted.id is None and len(found) == limit else None
     return {"incidents": [pages.shown(row.incident) for row in found], "older": older, "day": None, "is_all": True}
 
 
-def on_day(history: History, pages: Pages, asked: Query, day: date, now: datetime) -> Values:
+def on_day(history: History, pages: Pages, wanted: Query, day: date, now: datetime) -> Values:
     """Return what was so on a day, the worst first, among the newest incidents that a query asks for."""
     begin, end = start_of(day), start_of(day) + timedelta(days=1)
-    states, is_all = _newest(history, asked)
+    states, is_all = _newest(history, wanted)
     those = [
         state
         for state in states
@@ -127,47 +128,19 @@ def on_day(history: History, pages: Pages, asked: Query, day: date, now: datetim
     return {"incidents": shown, "older": None, "day": day, "is_all": is_all and len(shown) == len(those)}
 
 
-def _newest(history: History, asked: Query) -> tuple[list[Incident], bool]:
+def _newest(history: History, wanted: Query) -> tuple[list[Incident], bool]:
     """Return the newest MOST_OPEN incidents, and whether these are all."""
-    states: list[Incident] = []
-    asked = replace(asked, limit=ROWS_AT_ONCE)
-    while len(states) < MOST_OPEN:
-        found = history.incidents(asked)
-        states += [row.incident for row in found]
-        if len(found) < ROWS_AT_ONCE:
-            return states, True
-        asked = replace(asked, before=found[-1].place)
-        take_turns()
-    return states, False
+    states = list(newest(history, wanted, MOST_OPEN))
+    return states, len(states) < MOST_OPEN
 
 
-def _open(history: History, asked: Query) -> tuple[list[Incident], bool]:
-    return _newest(history, replace(asked, status="open"))
-
-
-def _worst_first(states: Sequence[Incident]) -> list[Incident]:
-    """Return states, of equal ones the newest first.
-
-    A component's own row is left out where an incident of its page, as bad or worse, names it.
-    """
-    shown: list[Incident] = []
-    named: set[tuple[str, str]] = set()
-    for state in sorted(states, key=lambda state: (RANK[impact_of(state)], state.is_component_update)):
-        if not state.is_component_update:
-            named.update((state.page_id, component.identity) for component in state.components if not state.is_upcoming)
-        elif (state.page_id, state.subject) in named:
-            continue
-        shown.append(state)
-    return sorted(shown, key=lambda state: (RANK[impact_of(state)], -state.began_at.timestamp()))
-
-
-def _ended(history: History, asked: Query) -> list[Incident]:
-    newest = [row.incident for row in history.incidents(replace(asked, limit=LOOKED_BACK_FOR_ENDED))]
+def _ended(history: History, wanted: Query) -> list[Incident]:
+    newest = [row.incident for row in history.incidents(replace(wanted, limit=LOOKED_BACK_FOR_ENDED))]
     return [state for state in newest if not state.is_open and impact_of(state) != "operational"]
 
 
-def _latest(arrivals: Sequence[Arrival], asked: Query, now: datetime) -> list[Arrival]:
+def _latest(arrivals: Sequence[Arrival], wanted: Query, now: datetime) -> list[Arrival]:
     """Return the newest by the times that are shown; one that is ahead of our clock counts as of now."""
-    those = [arrival for arrival in arrivals if asked.matches(arrival.update)]
+    those = [arrival for arrival in arrivals if wanted.matches(arrival.update)]
     those.sort(key=lambda arrival: (min(arrival.update.updated_at, now), arrival.number), reverse=True)
     return those[:MOST_LATEST]

@@ -13,8 +13,8 @@ from html import escape
 
 from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.incident import Incident
-from monitor.updates.text import one_line, plain
-from monitor.updates.update import LONGEST_NAME, State, message, product
+from monitor.updates.text import lines_of, one_line
+from monitor.updates.update import LONGEST_NAME, State, message
 
 BRIEF = (20, 8_000)  # entries and characters of a story
 WHOLE = (1_000, 262_144)
@@ -51,8 +51,7 @@ class Teller:
 
 def _text(body: str, longest: int) -> str:
     """Return what a body says, its lines kept."""
-    lines = [one_line(line, longest) for line in plain(body[:longest]).splitlines()]
-    return "\n".join([line for line in lines if line]) + ("…" if len(body) > longest else "")
+    return "\n".join(lines_of(body[:longest], longest)) + ("…" if len(body) > longest else "")
 
 
 def line(text: str | None, longest: int = LONGEST_NAME) -> str:
@@ -139,7 +138,5 @@ FILTERS: Mapping[str, Callable[..., object]] = {
         impact_of,
         in_words,
         message,
-        plain,
-        product,
     )
 }

@@ -78,7 +78,7 @@ def tiles(pages: Iterable[Page], periods: Sequence[IncidentPeriod], now: datetim
 
     def state(page: Page) -> str:
         found = state_of(page, states)
-        return SILENT if found == OPERATIONAL and now - _heard_at(page) > SILENT_AFTER else found
+        return SILENT if found == OPERATIONAL and now - (page.heard_at or LONG_AGO) > SILENT_AFTER else found
 
     def rank(page: Page) -> float:
         # What is unknown, then what is silent, stands before what is well.
@@ -98,10 +98,6 @@ def days_of(tile: Tile, now: datetime) -> list[tuple[date, str, str]]:
     dates = (first_day(now) + timedelta(days=number) for number in range(DAYS))
     words = [*[*IMPACTS.values()][:QUIET], "No incident"]
     return [(day, _RANKED[rank], words[rank]) for day, rank in zip(dates, ranks, strict=True)]
-
-
-def _heard_at(page: Page) -> datetime:
-    return max(page.pushed_at or LONG_AGO, page.polled_at or LONG_AGO)
 
 
 def _heard(page: Page, now: datetime) -> str:

@@ -11,10 +11,10 @@ from functools import partial
 from flask import Flask, Response, request
 
 from monitor.pipeline import pipeline_of
-from monitor.readers.feeds.answer import conditional_answer, own_address
+from monitor.readers.feeds.answer import conditional_answer
 from monitor.readers.shared_answer import SharedAnswer
 from monitor.senders.pages import pages_of
-from monitor.server.requests import load, require
+from monitor.server.requests import load, own_address, require
 from monitor.settings import Settings
 
 WRITERS = {

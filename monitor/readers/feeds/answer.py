@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -13,29 +12,25 @@ from uuid import UUID, uuid5
 from flask import Response, request
 
 from monitor.history import query
-from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.senders.links import LONGEST_LINK
 from monitor.senders.pages import Pages
 from monitor.server.turns import take_turns
-from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
-from monitor.updates.text import one_line, plain
+from monitor.updates.text import lines_of, one_line
 from monitor.updates.update import LONGEST_BODY, LONGEST_NAME, State
 
 Item = TypeVar("Item")
 
 LARGEST_LIST = 960 * 1024  # bytes of what is listed; an answer, which may hold the query three times, is 1 MiB
-INCIDENTS_AT_ONCE = 50  # read, each with its whole story
 USUAL_MAINTENANCE = timedelta(hours=1)  # where nobody says how long
 NAMESPACE = UUID("5b0c7b5e-0a0e-4f0c-9d6c-3f1f4b1f6a77")  # for ever: readers know what they have seen by it
 
 
 def query_of_request(pages: Pages, *parameters: str) -> Query:
     """Return the request's query, in which only these parameters may be; raise BadQuery."""
-    if unknown := sorted(set(request.args) - {*parameters, "token"}):
-        raise BadQuery(f"unknown parameter {unknown[0]!a}")
+    query.check_known(request.args, parameters)
     return pages.resolve(query.read(request.args.to_dict(flat=False)))
 
 
@@ -44,31 +39,13 @@ def filters_of_request() -> dict[str, str]:
     return {name: text for name, text in request.args.items() if name != "token"}
 
 
-def title_of(asked: Query, pages: Pages) -> str:
+def title_of(wanted: Query, pages: Pages) -> str:
     """Return what is asked for, as a title: ` (page unknown; known: GitHub)` where nobody knows the page."""
     title = one_line(", ".join(filters_of_request().values()), LONGEST_NAME)
-    if asked.page is None or asked.page_ids:
+    if wanted.page is None or wanted.page_ids:
         return title
-    nearest = one_line(", ".join(pages.nearest(asked.page)), LONGEST_NAME)
+    nearest = one_line(", ".join(pages.nearest(wanted.page)), LONGEST_NAME)
     return f"{title} (page unknown{'; known: ' if nearest else ''}{nearest})"
-
-
-def own_address() -> str:
-    """Return the address that was asked, without a path; a proxy that ends TLS says so."""
-    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-Proto
-    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
-    return f"{scheme}://{request.host or 'localhost'}/"
-
-
-def all_incidents(history: History, wanted: Query, most: int) -> Iterator[Incident]:
-    """Yield the incidents that a query asks for, whatever its limit, newest first and about `most`."""
-    wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
-    for _ in range(0, most, INCIDENTS_AT_ONCE):
-        found = history.incidents(wanted)
-        yield from (listed.incident for listed in found)
-        if len(found) < INCIDENTS_AT_ONCE:
-            return
-        wanted = replace(wanted, before=found[-1].place)
 
 
 def fitting(items: Iterable[Item], size_of: Callable[[Item], int], most: int = LARGEST_LIST) -> Iterator[Item]:
@@ -116,12 +93,7 @@ def story_of(state: State, until: datetime | None = None) -> Iterator[tuple[str,
             continue
         said_at = f"{entry.time:%Y-%m-%d %H:%M} UTC" if entry.time else ""
         status = one_line(in_words(entry.status or ""), LONGEST_NAME)
-        yield ", ".join(filter(None, (status, said_at))), lines_of(entry.body or "")
-
-
-def lines_of(body: str) -> list[str]:
-    """Return a provider's text, HTML or not, as lines that hold nothing but what may be shown."""
-    return [line for line in (one_line(line, LONGEST_BODY) for line in plain(body).splitlines()) if line]
+        yield ", ".join(filter(None, (status, said_at))), lines_of(entry.body or "", LONGEST_BODY)
 
 
 def conditional_answer(body: bytes, content_type: str) -> Response:

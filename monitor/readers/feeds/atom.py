@@ -20,13 +20,24 @@ from markupsafe import escape
 from monitor.history.contract import MOST_ARRIVALS, History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
+from monitor.readers.incidents import newest
 from monitor.senders.pages import Pages
 from monitor.server.turns import take_turns
 from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.incident import Incident
-from monitor.updates.text import one_line
+from monitor.updates.text import lines_of, one_line
 from monitor.updates.times import LONG_AGO
-from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, NOTHING, IncidentUpdate, State, Update, message, product
+from monitor.updates.update import (
+    LONGEST_BODY,
+    LONGEST_NAME,
+    NOTHING,
+    IncidentUpdate,
+    State,
+    Update,
+    message,
+    page_name,
+    product,
+)
 
 CONTENT_TYPE = Atom1Feed.content_type
 PARAMETERS = ("id", "page", "component", "status", "impact", "since", "limit")
@@ -38,43 +49,30 @@ MOST_INCIDENTS, MOST_SEARCHED = 50, 500  # of /history.atom
 
 def feed(history: History, pages: Pages) -> bytes:
     """Write the feed; its addresses are relative, as only the reader knows by which name it came here."""
-    asked = answer.query_of_request(pages, *PARAMETERS)
-    title, filters = answer.title_of(asked, pages), urlencode(answer.filters_of_request())
+    wanted = answer.query_of_request(pages, *PARAMETERS)
+    title, filters = answer.title_of(wanted, pages), urlencode(answer.filters_of_request())
     asking = f"?{filters}" if filters else ""
-    written = Atom1Feed(
-        title=f"event_monitor: {title}" if title else "event_monitor",
-        link=f"incidents{asking}",
-        description="",
-        author_name="event_monitor",
-        feed_url=f"feed.atom{asking}",
-        feed_guid=answer.stable_id("feed", asking).urn,
-    )
-    updates = _newest(history, asked)
-    if not updates:
-        written.latest_post_date = lambda: LONG_AGO  # else it is now, and each answer another
-    for entry in answer.fitting(_entries(history, pages, updates), _size_of):
-        written.add_item(**entry)
-    document: str = written.writeString("utf-8")
-    return document.encode()
+    about = {"link": f"incidents{asking}", "feed_url": f"feed.atom{asking}"}
+    about["title"] = f"event_monitor: {title}" if title else "event_monitor"
+    about["feed_guid"] = answer.stable_id("feed", asking).urn
+    return _written(about, _entries(history, pages, _newest(history, wanted)))
 
 
 def past(history: History, pages: Pages) -> bytes:
     """Write the newest incidents, each with its story in Statuspage's markup, as https://www.githubstatus.com/history.atom."""
-    asked = answer.query_of_request(pages)
-    written = Atom1Feed(
-        title="event_monitor Status - Incident History",
-        link=".",
-        description="",
-        author_name="event_monitor",
-        feed_url="history.atom",
-        feed_guid=answer.stable_id("history").urn,
-    )
-    those = (one for one in answer.all_incidents(history, asked, MOST_SEARCHED) if not one.is_component_update)
-    incidents = [pages.shown(one) for one in islice(those, MOST_INCIDENTS)]
-    if not incidents:
-        written.latest_post_date = lambda: LONG_AGO
-    for entry in answer.fitting(map(_entry_of_history, incidents), _size_of):
+    wanted = answer.query_of_request(pages)
+    about = {"title": "event_monitor Status - Incident History", "link": ".", "feed_url": "history.atom"}
+    about["feed_guid"] = answer.stable_id("history").urn
+    those = (one for one in newest(history, wanted, MOST_SEARCHED) if not one.is_component_update)
+    return _written(about, (_entry_of_history(pages.shown(one)) for one in islice(those, MOST_INCIDENTS)))
+
+
+def _written(about: dict[str, str], entries: Iterable[dict[str, Any]]) -> bytes:
+    written = Atom1Feed(description="", author_name="event_monitor", **about)
+    for entry in answer.fitting(entries, _size_of):
         written.add_item(**entry)
+    if not written.num_items():
+        written.latest_post_date = lambda: LONG_AGO  # else it is now, and each answer another
     document: str = written.writeString("utf-8")
     return document.encode()
 
@@ -88,18 +86,18 @@ def _entry_of_history(incident: Incident) -> dict[str, Any]:
         "content": _cut(map(_paragraph, incident.incident_updates)),
         "pubdate": incident.created_at,
         "updateddate": incident.updated_at,
-        "author_name": one_line(incident.page, LONGEST_PAGE) or NOTHING,
+        "author_name": page_name(incident),
     }
 
 
 def _paragraph(entry: IncidentUpdate) -> str:
-    said = "<br>".join(str(escape(line)) for line in answer.lines_of(entry.body or ""))
+    said = "<br>".join(str(escape(line)) for line in lines_of(entry.body or "", LONGEST_BODY))
     at = f"<small>{entry.time:%b <var data-var='date'>%d</var>, <var data-var='time'>%H:%M</var>} UTC</small><br>"
     status = escape(one_line(in_words(entry.status or ""), LONGEST_NAME))
     return f"<p>{at if entry.time else ''}<strong>{status}</strong> - {said}</p>"
 
 
-def _newest(history: History, asked: Query) -> list[Update]:
+def _newest(history: History, wanted: Query) -> list[Update]:
     """Return the updates that match, newest first by their own time, from among those that arrived last.
 
     By their own time, as a page that is seen for the first time may bring a year's past at once.
@@ -112,11 +110,11 @@ def _newest(history: History, asked: Query) -> list[Update]:
     # Backwards: an hour's updates are found at once, however many are kept.
     for highest in range(newest, oldest - 1, -SEARCHED_AT_ONCE):
         arrived = history.arrivals(max(highest - SEARCHED_AT_ONCE, 0), SEARCHED_AT_ONCE)
-        found += [one.update for one in reversed(arrived) if one.number <= highest and asked.matches(one.update)]
-        if len(found) >= asked.limit:
+        found += [one.update for one in reversed(arrived) if one.number <= highest and wanted.matches(one.update)]
+        if len(found) >= wanted.limit:
             break
         take_turns()
-    return sorted(found, key=lambda update: update.updated_at, reverse=True)[: asked.limit]
+    return sorted(found, key=lambda update: update.updated_at, reverse=True)[: wanted.limit]
 
 
 def _entries(history: History, pages: Pages, updates: Iterable[Update]) -> Iterator[dict[str, Any]]:
@@ -133,7 +131,7 @@ def _entries(history: History, pages: Pages, updates: Iterable[Update]) -> Itera
             "content": _content(update, incidents[identity]),
             "pubdate": update.updated_at,
             "updateddate": update.updated_at,
-            "author_name": one_line(update.page, LONGEST_PAGE) or NOTHING,
+            "author_name": page_name(update),
             "categories": [impact_of(update)],
         }
 
@@ -148,7 +146,7 @@ def _content(update: Update, incident: State) -> str:
     entries = list(answer.story_of(incident, update.updated_at))
     said = message(update)
     is_told = bool(entries) and one_line(" ".join(entries[0][1]), len(said) or 1) == said
-    first = update.name, [] if is_told else answer.lines_of(update.message)
+    first = update.name, [] if is_told else lines_of(update.message, LONGEST_BODY)
     return _cut(starmap(_told, [first, *entries]))
 
 

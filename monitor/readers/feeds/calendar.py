@@ -16,6 +16,7 @@ from icalendar.enums import STATUS, TRANSP
 from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
+from monitor.readers.incidents import newest
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
@@ -33,8 +34,8 @@ END = b"END:VCALENDAR\r\n"
 
 def maintenance(history: History, pages: Pages) -> bytes:
     """Write the calendar."""
-    asked = answer.query_of_request(pages, *PARAMETERS)
-    title = answer.title_of(asked, pages)
+    wanted = answer.query_of_request(pages, *PARAMETERS)
+    title = answer.title_of(wanted, pages)
     calendar = Calendar.new(
         prodid="-//event_monitor//EN",
         uid=answer.stable_id("calendar", *(answer.filters_of_request().get(name, "") for name in PARAMETERS)),
@@ -44,20 +45,20 @@ def maintenance(history: History, pages: Pages) -> bytes:
     calendar["REFRESH-INTERVAL"].params["VALUE"] = "DURATION"  # https://www.rfc-editor.org/rfc/rfc7986#section-5.7
     calendar.add("X-PUBLISHED-TTL", "PT1H")  # what Outlook reads
     # One by one, with others answered in between: the library takes half a second for all of them.
-    events = (_event(pages.shown(window)).to_ical() for window in _windows(history, asked))
+    events = (_event(pages.shown(window)).to_ical() for window in _windows(history, wanted))
     written = list(answer.fitting(events, len))
     # A calendar must hold something: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
     written = written or [Timezone.from_tzid("UTC").to_ical()]
     return b"".join([calendar.to_ical().removesuffix(END), *written, END])
 
 
-def _windows(history: History, asked: Query) -> Iterator[Incident]:
+def _windows(history: History, wanted: Query) -> Iterator[Incident]:
     """Yield each maintenance once, the open ones first: these must not be missing."""
     since = datetime.now(UTC) - timedelta(days=DAYS_SHOWN)
     seen: set[tuple[str, str]] = set()
     for status, changed_since in (("open", None), (None, since)):
-        wanted = replace(asked, impact="maintenance", status=status, since=changed_since)
-        for incident in answer.all_incidents(history, wanted, MOST_WINDOWS):
+        query = replace(wanted, impact="maintenance", status=status, since=changed_since)
+        for incident in newest(history, query, MOST_WINDOWS):
             identity = incident.page_id, incident.id
             if identity not in seen and not incident.is_component_update and answer.window_of(incident)[1] >= since:
                 seen.add(identity)

@@ -23,6 +23,7 @@ from monitor.readers.feeds.statuspage_shape import (
     row_of,
     size_of,
 )
+from monitor.readers.incidents import newest
 from monitor.readers.pages import state_of, states_of
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import is_maintenance
@@ -37,9 +38,9 @@ def summary(history: History, pages: Pages) -> bytes:
     """Write what is open, and what is to come."""
     page = _Whole(history, pages)
     return page.json(
-        components=list(answer.fitting(page.components.values(), size_of, answer.LARGEST_LIST // 2)),
-        incidents=list(answer.fitting(page.incidents(Query(status="open")), size_of, answer.LARGEST_LIST // 4)),
-        scheduled_maintenances=list(answer.fitting(page.planned(), size_of, answer.LARGEST_LIST // 5)),
+        components=_fitting(page.components.values(), 2),
+        incidents=_fitting(page.incidents(Query(status="open")), 4),
+        scheduled_maintenances=_fitting(page.planned(), 5),
         status=page.status,
     )
 
@@ -53,40 +54,42 @@ def status(history: History, pages: Pages) -> bytes:
 def components(history: History, pages: Pages) -> bytes:
     """Write the pages, each as a component."""
     page = _Whole(history, pages)
-    return page.json(components=list(answer.fitting(page.components.values(), size_of)))
+    return page.json(components=_fitting(page.components.values()))
 
 
 def incidents(history: History, pages: Pages) -> bytes:
     """Write the newest incidents, open or not, newest first."""
     page = _Whole(history, pages)
-    return page.json(incidents=list(answer.fitting(islice(page.incidents(Query()), MOST_INCIDENTS), size_of)))
+    return page.json(incidents=_fitting(islice(page.incidents(Query()), MOST_INCIDENTS)))
 
 
 def unresolved(history: History, pages: Pages) -> bytes:
     """Write the open incidents, newest first."""
     page = _Whole(history, pages)
-    return page.json(incidents=list(answer.fitting(page.incidents(Query(status="open")), size_of)))
+    return page.json(incidents=_fitting(page.incidents(Query(status="open"))))
 
 
 def maintenances(history: History, pages: Pages) -> bytes:
     """Write the newest maintenances, whether to come, under way or over, newest first."""
     page = _Whole(history, pages)
-    rows = islice(page.maintenances(Query()), MOST_INCIDENTS)
-    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
+    return page.json(scheduled_maintenances=_fitting(islice(page.maintenances(Query()), MOST_INCIDENTS)))
 
 
 def upcoming(history: History, pages: Pages) -> bytes:
     """Write the maintenances that are to come, the soonest first."""
     page = _Whole(history, pages)
-    rows = (row for row in page.planned() if row["status"] == "scheduled")
-    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
+    return page.json(scheduled_maintenances=_fitting(row for row in page.planned() if row["status"] == "scheduled"))
 
 
 def active(history: History, pages: Pages) -> bytes:
     """Write the maintenances that are under way."""
     page = _Whole(history, pages)
-    rows = (row for row in page.planned() if row["status"] != "scheduled")
-    return page.json(scheduled_maintenances=list(answer.fitting(rows, size_of)))
+    return page.json(scheduled_maintenances=_fitting(row for row in page.planned() if row["status"] != "scheduled"))
+
+
+def _fitting(rows: Iterable[Row], share: int = 1) -> list[Row]:
+    """Return the first rows, as many as fit into a `share`-th of an answer."""
+    return list(answer.fitting(rows, size_of, answer.LARGEST_LIST // share))
 
 
 class _Whole:
@@ -103,12 +106,12 @@ class _Whole:
 
     def incidents(self, wanted: Query) -> Iterator[Row]:
         """Yield what is no maintenance, newest first."""
-        those = answer.all_incidents(self._history, wanted, MOST_SEARCHED)
+        those = newest(self._history, wanted, MOST_SEARCHED)
         return self._rows(one for one in those if not is_maintenance(one))
 
     def maintenances(self, wanted: Query) -> Iterator[Row]:
         """Yield maintenances, newest first."""
-        return self._rows(answer.all_incidents(self._history, replace(wanted, impact="maintenance"), MOST_SEARCHED))
+        return self._rows(newest(self._history, replace(wanted, impact="maintenance"), MOST_SEARCHED))
 
     def planned(self) -> list[Row]:
         """Return the maintenances that are not over, the soonest first."""

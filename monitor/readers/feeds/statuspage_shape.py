@@ -15,6 +15,7 @@ from typing import Any
 from monitor.history.contract import Page
 from monitor.readers.feeds import answer
 from monitor.readers.pages import state_of
+from monitor.server.requests import own_address
 from monitor.updates.impacts import (
     INCIDENT_STATUSES,
     MAINTENANCE_STATUSES,
@@ -56,7 +57,7 @@ def indicator_of(impact: str) -> str:
 def page_of(known: Iterable[Page]) -> Row:
     """Return what every answer says of the page, which is all pages."""
     updated_at = max((page.updated_at for page in known), default=LONG_AGO)
-    return {"id": ID, "name": ID, "url": answer.own_address(), "time_zone": "Etc/UTC", "updated_at": iso(updated_at)}
+    return {"id": ID, "name": ID, "url": own_address(), "time_zone": "Etc/UTC", "updated_at": iso(updated_at)}
 
 
 def components_of(known: Iterable[Page], states: dict[str, str]) -> dict[str, Row]:
@@ -98,7 +99,7 @@ def row_of(incident: Incident, component: Row | None) -> Row:
         "monitoring_at": next((iso(entry.time) for entry in entries if entry.status == "monitoring"), None),
         "resolved_at": iso(incident.ended_at),
         "impact": indicator_of(impact_of(incident)),
-        "shortlink": answer.link_of(incident) or answer.own_address(),
+        "shortlink": answer.link_of(incident) or own_address(),
         "started_at": iso(incident.created_at),
         "page_id": ID,
         "incident_updates": [

@@ -13,9 +13,11 @@ from typing import Any
 
 from flask import Flask
 
+from monitor.history.contract import Page
 from monitor.history.query import STATUSES, Query
 from monitor.pipeline import pipeline_of
-from monitor.readers.needs import LONGEST_NEED, MOST_NEEDS, Unknown, heard_at
+from monitor.readers.needs import LONGEST_NEED, MOST_NEEDS, Unknown
+from monitor.readers.status import cut
 from monitor.readers.verdict import Verdict, verdict
 from monitor.senders.pages import pages_of
 from monitor.updates.errors import BadQuery, Unavailable
@@ -133,7 +135,7 @@ class Tools:
                     "updated_at": iso(shown.updated_at),
                     "story": story,
                     "story_left_out": len(shown.incident_updates) - len(story),
-                    "heard_at": iso(heard_at(known[page_id])) if page_id in known else None,
+                    "heard_at": iso(known[page_id].heard_at) if page_id in known else None,
                 }
         nearest = ", ".join(self._pages.nearest(name))
         raise BadQuery(
@@ -142,20 +144,14 @@ class Tools:
 
     def _found(self, found: Verdict, more: Callable[[Incident], Made]) -> Made:
         addresses = {page.id: page.url for page in found.pages}
-        pages = sorted(found.pages, key=lambda page: iso(heard_at(page)) or "")  # the longest unheard first
+        pages = sorted(found.pages, key=lambda page: iso(page.heard_at) or "")  # the longest unheard first
         worst = f", the worst {impact_of(found.open[0])}" if found.open else ""
         return {
             "status": found.status,
             "summary": f"{found.status}: {len(found.open)} open{worst}; {len(found.unknown)} unknown",
-            "open": [_of(one, more(one), addresses.get(one.page_id)) for one in found.open[:MOST_LISTED]],
-            "open_left_out": max(0, len(found.open) - MOST_LISTED),
-            "unknown": [_why(unknown) for unknown in found.unknown[:MOST_NEEDS]],
-            "unknown_left_out": max(0, len(found.unknown) - MOST_NEEDS),
-            "pages": [
-                {"name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(heard_at(page))}
-                for page in pages[:MOST_NEEDS]
-            ],
-            "pages_left_out": max(0, len(pages) - MOST_NEEDS),
+            **cut("open", found.open, MOST_LISTED, lambda one: _of(one, more(one), addresses.get(one.page_id))),
+            **cut("unknown", found.unknown, MOST_NEEDS, _why),
+            **cut("pages", pages, MOST_NEEDS, _heard),
         }
 
 
@@ -179,6 +175,10 @@ def _entry(entry: IncidentUpdate) -> Made:
         "status": entry.status if entry.status in STATUSES else None,
         "provider_text": one_line(plain(entry.body or ""), LONGEST_TEXT),
     }
+
+
+def _heard(page: Page) -> Made:
+    return {"name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(page.heard_at)}
 
 
 def _why(unknown: Unknown) -> Made:

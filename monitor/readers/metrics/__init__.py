@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from monitor.pipeline import pipeline_of
 from monitor.readers.shared_answer import SharedAnswer
 from monitor.senders.pages import pages_of
-from monitor.server.requests import load, require
+from monitor.server.requests import HEADERS, load, require
 
 
 def init_app(app: Flask) -> None:
@@ -25,5 +25,5 @@ def init_app(app: Flask) -> None:
         numbers = module.Numbers(pipeline, pages, app.config["VERSION"])
         encode, content_type = module.choose_encoder(request.headers.get("Accept", ""))
         response = Response(shared.get(content_type, lambda: encode(numbers)), content_type=content_type)
-        response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        response.headers.update(HEADERS)
         return response
