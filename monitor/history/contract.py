@@ -55,8 +55,7 @@ class Page:
     @property
     def heard_at(self) -> datetime | None:
         """When it last pushed or answered."""
-        received_at = None if self.received_at == LONG_AGO else self.received_at
-        return max(filter(None, (self.pushed_at, self.polled_at, received_at)), default=None)
+        return max(filter(None, (self.pushed_at, self.polled_at)), default=None)
 
     def count(self, update: Update, is_new: bool) -> None:
         """Count an update of this page; one that was seen before still says that its page pushes."""
