@@ -829,7 +829,7 @@ def test_a_trial_that_cannot_be_made_says_why(since, settings, said, code):
     assert said in tried.stderr
 
 
-def test_the_services_in_readme_are_understood():
-    example = (ROOT / "README.md").read_text().split("export MONITOR_NOTIFY='")[1].split("'\n")[0]
+def test_the_services_in_the_document_are_understood():
+    example = (ROOT / "docs" / "notifications.md").read_text().split("export MONITOR_NOTIFY='")[1].split("'\n")[0]
 
     assert [found.name for found in parse(example)] == ["slack", "pagerduty", "mailtos"]
