@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from monitor.history.contract import History, Page
 from monitor.history.query import Query
@@ -61,7 +60,7 @@ def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[
     sought = {text: _need(text, by_name) for text in map(storable, needs)}
     found = [need for need in sought.values() if need]
     unknown = [_of_nobody(text, pages) for text, need in sought.items() if need is None]
-    unknown += [_never_named(history, need) for need in found if not _was_named(history, need)]
+    unknown += [_never_named(history, pages, need) for need in found if not _was_named(history, need)]
     return found, unknown + _unheard(found)
 
 
@@ -96,8 +95,8 @@ def _was_named(history: History, need: Need) -> bool:
     return need.component is None or bool(history.incidents(query))
 
 
-def _never_named(history: History, need: Need) -> Unknown:
+def _never_named(history: History, pages: Pages, need: Need) -> Unknown:
     newest = history.incidents(Query(page_ids=need.page_ids, limit=MOST_INCIDENTS))
-    names = {component.name.casefold(): component.name for row in newest for component in row.incident.components}
-    nearest = get_close_matches((need.component or "").casefold(), list(names))
-    return Unknown(need.text, "is no component that its page has named so far", tuple(names[name] for name in nearest))
+    names = (component.name for row in newest for component in row.incident.components)
+    nearest = pages.nearest(need.component or "", names)
+    return Unknown(need.text, "is no component that its page has named so far", tuple(nearest))

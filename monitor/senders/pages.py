@@ -14,16 +14,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from heapq import nlargest
 from itertools import chain
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask
+from gevent.lock import BoundedSemaphore
 
 from monitor.history.contract import History, Page
 from monitor.history.query import Query
 from monitor.senders import known_pages
 from monitor.senders.known_pages import KnownPage as KnownPage
+from monitor.server.turns import take_turns
 from monitor.settings import Given, RemoteCommand, Settings
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.update import State, Update
@@ -33,6 +36,7 @@ AnyState = TypeVar("AnyState", bound=State)
 
 NO_DOORBELL: dict[str, object] = {"doorbell": None, "last_ring": None}
 MOST_NAMES = 10_000  # strangers could name pages without end
+MOST_COMPARED, LONGEST_COMPARED = 100, 40  # names, and characters of them, to find the nearest
 
 
 class Pages:
@@ -49,6 +53,7 @@ class Pages:
         self._urls = {page.id: page.url for page in self._given.values() if page.id}  # where each page is polled
         self._history = history
         self._is_loaded = False
+        self._comparing = BoundedSemaphore()
         self._unheard: dict[str, Page] = {}  # by address: polled, and the page's id is not known yet
         self.names_given = 0
         self.read_by: dict[str, str] = {}  # by address: how this process polls a page
@@ -156,10 +161,21 @@ class Pages:
         ids = (page_id for page_id, name in names if wanted in (page_id.casefold(), name.casefold()))
         return replace(query, page_ids=frozenset(ids))
 
-    def nearest(self, name: str) -> list[str]:
-        """Return the known names that are most like this one, which nobody knows."""
-        names = {known.casefold(): known for known in self._names.values()}
-        return [names[found] for found in get_close_matches(name.casefold(), list(names))]
+    def nearest(self, name: str, among: Iterable[str] | None = None) -> list[str]:
+        """Return the names that are most like this one, which nobody knows: those of pages, or `among` others.
+
+        difflib would compare 10,000 long names for seconds: a crowd asks one at a time, of the likeliest, cut.
+        """
+        with self._comparing:
+            take_turns()  # others are answered meanwhile
+            known = self._names.values() if among is None else among
+            names = {one.casefold()[:LONGEST_COMPARED]: one for one in known}
+            wanted = name.casefold()[:LONGEST_COMPARED]
+            likely = list(names)
+            if len(likely) > MOST_COMPARED:
+                pairs = {wanted[at : at + 2] for at in range(len(wanted) - 1)}
+                likely = nlargest(MOST_COMPARED, likely, key=lambda one: sum(map(one.__contains__, pairs)))
+            return [names[found] for found in get_close_matches(wanted, likely)]
 
     def _name(self, page_id: str) -> str | None:
         """Return what a page goes by, once the names that were given in earlier runs are known."""

@@ -1,5 +1,8 @@
 """`GET /status`: what is open for what is needed is trouble, what was not heard is unknown, and only the rest is ok."""
 
+import random
+import time
+
 import pytest
 
 from monitor.senders.pages import KnownPage, pages_of
@@ -264,3 +267,18 @@ def test_an_answer_stays_bounded_whatever_is_open(app):
     assert (len(answer.json["open"]), answer.json["open_left_out"]) == (50, 450)
     assert len(answer.data) < 1024 * 1024
     assert "more than 500 incidents are open" in answer.json["unknown"][0]["reason"]
+
+
+def test_the_nearest_of_very_many_long_names_are_found_soon(app):
+    letters = random.Random(1)  # noqa: S311
+    told(app, "i1", components=[ACTIONS, *({"name": "".join(letters.choices("abcdefgh", k=200))} for _ in range(199))])
+    pages_of(app.application).remember("gh1", "GitHub")
+    for number in range(10_000):
+        pages_of(app.application).remember(f"p{number}", "".join(letters.choices("abcdefgh", k=200)))
+    began = time.monotonic()
+
+    unknown = ask(app, "GitHbu", "GitHub/Action", "abcdefgh" * 25, "hgfedcba" * 25, "GitHub/" + "abcdefgh" * 25)
+
+    nearest = {one["needs"]: one["nearest"] for one in unknown.json["unknown"]}
+    assert (nearest["GitHbu"], nearest["GitHub/Action"]) == (["GitHub"], ["Actions"])
+    assert time.monotonic() - began < 1.5

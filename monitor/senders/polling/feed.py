@@ -37,7 +37,7 @@ FEEDS = {"betterstack": "/feed.rss", "instatus": "/history.atom", "statusio": "/
 PARSE = Path(__file__).with_name("parse.py")
 
 _feed = re.compile(rb"<(?:\w{1,20}:)?(?:feed|rss|RDF)[\s>]")
-_link = re.compile(r"<link\s[^>]{1,1000}>", re.IGNORECASE)
+_link = re.compile(r"<link\s[^<>]{1,1000}>", re.IGNORECASE)
 _href = re.compile(r"""\shref\s*=\s*["']?([^"'\s>]{1,500})""", re.IGNORECASE)
 
 
