@@ -270,7 +270,7 @@ def test_an_answer_stays_bounded_whatever_is_open(app):
 
 
 def test_the_nearest_of_very_many_long_names_are_found_soon(app):
-    letters = random.Random(1)  # noqa: S311
+    letters = random.Random(1)
     told(app, "i1", components=[ACTIONS, *({"name": "".join(letters.choices("abcdefgh", k=200))} for _ in range(199))])
     pages_of(app.application).remember("gh1", "GitHub")
     for number in range(10_000):

@@ -41,4 +41,5 @@ def answer(app: Flask) -> Response:
 def _response(status: int, reply: Reply | list[Reply] | None) -> Response:
     if reply is None:
         return Response(status=status, headers=HEADERS)
-    return Response(json.dumps(reply, ensure_ascii=False), status, HEADERS, mimetype="application/json")
+    body = json.dumps(reply, ensure_ascii=False).encode(errors="replace")  # an id may hold a lone surrogate
+    return Response(body, status, HEADERS, mimetype="application/json")

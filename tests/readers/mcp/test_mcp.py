@@ -235,6 +235,11 @@ def test_what_is_wrong_is_answered_with_its_code(app, message, headers, expected
     assert code(send(app, message, **headers)) == expected
 
 
+def test_a_lone_surrogate_is_answered_as_what_utf_8_can_hold(app):
+    assert send(app, rb'{"jsonrpc":"2.0","id":"\ud800","method":"ping"}').json["id"] == "?"
+    assert code(send(app, newest("tools/list", version="\ud800"))) == (400, -32022)
+
+
 def test_a_batch_is_answered_where_its_revision_has_batches(app):
     batch = [request("ping", id=1), {"jsonrpc": "2.0", "method": "notifications/initialized"}, request("ping", id=2)]
     answers = [send(app, batch), send(app, batch, MCP_Protocol_Version="2025-03-26"), send(app, batch[1:2])]
