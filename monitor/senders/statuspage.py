@@ -33,6 +33,8 @@ from monitor.updates.update import (
 # Stands in affected_components as if it were one (status.datadoghq.com).
 NO_COMPONENT = "No components were affected by this update."
 
+MOST_WRITTEN_OUT = 50  # entries of a story whose times are read where they are not ISO 8601
+
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
     """Return the update in a webhook's payload; `page`, from the subscribed URL, names the page over all else.
@@ -93,7 +95,8 @@ def _entries(
 ) -> tuple[tuple[IncidentUpdate, ...], IncidentUpdate | None, JSONObject]:
     """Return the entries of a story, the newest of them, and what that one is read from."""
     listed = records(incident.get("incident_updates"))
-    entries = tuple([_incident_update(record) for record in listed])
+    is_iso = len(listed) > MOST_WRITTEN_OUT
+    entries = tuple([_incident_update(record, is_iso) for record in listed])
     if not entries:
         return (), None, {}
     if len(entries) == 1:  # as most have
@@ -104,14 +107,14 @@ def _entries(
     return entries, entries[newest], listed[newest]
 
 
-def _incident_update(entry: JSONObject) -> IncidentUpdate:
+def _incident_update(entry: JSONObject, is_iso: bool) -> IncidentUpdate:
     return IncidentUpdate(
         id=(text(entry.get("id")) or "")[:LONGEST_NAME] or None,
         status=word(entry.get("status")),
         body=_body(entry.get("body")),
-        created_at=instant(entry.get("created_at")),
-        updated_at=instant(entry.get("updated_at")),
-        display_at=instant(entry.get("display_at")),
+        created_at=instant(entry.get("created_at"), is_iso=is_iso),
+        updated_at=instant(entry.get("updated_at"), is_iso=is_iso),
+        display_at=instant(entry.get("display_at"), is_iso=is_iso),
     )
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 import time
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -349,3 +350,20 @@ def test_a_wrong_type_is_absent_where_the_field_is_not_needed(app, name, path):
             assert ".".join(path) in answer.json["error"]
     assert len(app.printed) == NEEDED.get(path, len(WRONG))
     assert all(block.count("\n") == 2 and block.replace("\n", "").isprintable() for block in app.printed)
+
+
+def test_a_crowd_whose_stories_hold_times_written_out_holds_nobody_up(shared, page):
+    def story(number):
+        at = (f"Mon, 03 Nov 2025 14:32:00.{number * 10_000 + n} GMT" for n in range(3_000))
+        return [{"created_at": next(at), "updated_at": next(at), "display_at": next(at)} for _ in range(1_000)]
+
+    bodies = [json.dumps(incident(f"i{number}", page=page, incident_updates=story(number))) for number in range(8)]
+    with ThreadPoolExecutor(8) as crowd:
+        answers = [crowd.submit(shared.post, body) for body in bodies]
+        time.sleep(0.05)
+        began = time.perf_counter()
+        shared.post(incident("other", page=page))
+        took = time.perf_counter() - began
+
+    assert [answer.result().status_code for answer in answers] == [200] * 8
+    assert took < 1
