@@ -39,7 +39,7 @@ class Strangers:
         if origin is not None and (is_post or "HTTP_UPGRADE" in environ) and _host_of(origin) != host.lower():
             reason = "Origin is another host than Host: a web page posts to, and streams from, its own host alone"
             return _refuse(start_response, "403 Forbidden", reason)
-        is_webhook = path.startswith(("/webhook/", "/doorbell/"))
+        is_webhook = path.lstrip("/").startswith(("webhook/", "doorbell/"))  # as Werkzeug routes it
         if not (self._may_post if is_webhook else self._may_read) and path != "/health" and not _is_own(host):
             token = "MONITOR_WEBHOOK_TOKEN" if is_webhook else "MONITOR_READ_TOKEN"
             reason = f"Host is {host[:100]!a}, not localhost nor an IP address: set {token} to be asked under a name"

@@ -69,7 +69,8 @@ def test_each_door_is_guarded_by_its_own_token(open_to):
     assert ask(both, "GET", "/incidents", Authorization="Bearer s3cret-READ", **fields)[0] == 200
     assert ask(both, "POST", "/webhook/statuspage", Authorization="Bearer s3cret-WEBHOOK", **fields)[0] == 200
     assert ask(reading, "GET", "/incidents", Authorization="Bearer s3cret-READ", **fields)[0] == 200
-    assert ask(reading, "POST", "/webhook/statuspage", **fields)[0] == 421
+    for path in ("/webhook/statuspage", "//webhook/statuspage", "/doorbell/GitHub", "///doorbell/GitHub"):
+        assert ask(reading, "POST", path, **fields)[0] == 421
 
 
 @pytest.mark.parametrize("path", ["/webhook/statuspage", "/mcp", "/health", "/no/such/address"])
