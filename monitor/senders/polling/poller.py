@@ -32,7 +32,7 @@ from monitor.senders.polling.statuspage_api import StatuspageApi
 from monitor.server.turns import take_turns
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.impacts import is_maintenance
-from monitor.updates.incident import Incident
+from monitor.updates.incident import Incident, without_story
 from monitor.updates.text import describe_error
 from monitor.updates.update import Update
 
@@ -42,6 +42,7 @@ MOST_AT_ONCE = 20  # pages that are polled at the same time
 SECONDS_WHILE_OPEN, SECONDS_TO_SETTLE = 60.0, 45.0
 SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 30.0, 60.0, 3600.0
 SECONDS_OF_LEASE = 5.0  # one that is not asked for runs out
+OPEN_AT_ONCE, MOST_OPEN = 200, 2_000  # an answer holds 1,000 components, and incidents
 TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
 
 
@@ -137,8 +138,7 @@ class Poller:
         page.id = self._pages.trust(page.known, answer.id, answer.name)
         baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
         self._record(page, answer.incidents, baseline)
-        query = Query(page_ids=frozenset((page.id,)), status="open", limit=200)
-        open_here = [row.incident for row in self._history.incidents(query)]
+        open_here = self._open_here(page.id)
         self._end_unlisted(page, answer, open_here, baseline)
         name = self._pages.name_of(page.id) or page.id
         self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))), baseline)
@@ -146,6 +146,17 @@ class Poller:
         self._pages.polled(page.known, page.id, None)
         is_open = page.waiting or not all(incident.is_upcoming for incident in open_here)
         return min(SECONDS_WHILE_OPEN, self._seconds) if is_open else self._seconds
+
+    def _open_here(self, page_id: str) -> list[Incident]:
+        """Return all that is open of a page: a component that is missing here would be told at every poll."""
+        found: list[Incident] = []
+        query = Query(page_ids=frozenset((page_id,)), status="open", limit=OPEN_AT_ONCE)
+        while rows := self._history.incidents(query):
+            found += [without_story(row.incident) for row in rows]
+            if len(rows) < OPEN_AT_ONCE or len(found) >= MOST_OPEN:
+                break
+            query = replace(query, before=rows[-1].place)
+        return found
 
     def _ask(self, page: PolledPage) -> Answer:
         if page.source is not None:

@@ -125,6 +125,19 @@ def test_a_component_that_is_down_without_an_incident_is_told_once_and_when_it_w
 
 
 @pytest.mark.usefixtures("at_once")
+def test_of_very_many_components_that_are_down_each_is_told_once(status_page):
+    down = [component("major_outage", id=f"c{number}", name=f"Component {number}") for number in range(450)]
+    status_page.summary = summary(*down)
+    app = Polling(status_page.url)
+    for _ in range(5):
+        app.poll()
+
+    names = [printed.partition("\n")[0].partition(" - ")[2] for printed in app.printed]
+
+    assert sorted(names) == sorted(one["name"] for one in down)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_component_that_an_open_incident_names_is_no_news(status_page):
     down = component("partial_outage")
     status_page.incidents = [told("i1", entry(1), components=[down])]
