@@ -61,7 +61,7 @@ class Bell:
         self._has_failed = True
         if pause:
             self._paused_until = monotonic() + pause
-            if self._waiting:
+            if self._waiting or self._due:  # of a ring that came while the last poll found news, too
                 self._end("paused")
 
     def _conclude(self) -> None:

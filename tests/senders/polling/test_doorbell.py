@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from monitor.pipeline import pipeline_of
+from monitor.senders.polling import bell
 from tests.conftest import ROOT, InProcess, environment, incident, until
 from tests.status_page import StatusPage
 
@@ -380,3 +381,20 @@ def test_of_several_processes_the_one_that_is_rung_polls(start, status_page, sql
     first.ring()
     time.sleep(0.5)
     assert first.printed() == ""
+
+
+def test_a_ring_beside_news_leaves_a_page_alone_that_asks_for_a_pause(monkeypatch):
+    monkeypatch.setattr(bell, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(bell, "WAITS", (0.0, 0.05, 0.1))
+    rung = bell.Bell()
+    rung.ring()
+    rung.wait(60)
+    rung.ring()  # while the page is polled, and says news
+    rung.told += 1
+    rung.wait(60)
+    rung.failed(0.5)
+    began = time.monotonic()
+
+    rung.wait(0.6)
+
+    assert time.monotonic() - began > 0.5
