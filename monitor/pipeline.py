@@ -29,7 +29,7 @@ MOST_LAGS = 200  # of page and source
 LAG = "From when a provider said the last new update to when it came."
 
 Output = Callable[[Incident, Update], None]
-Source = Literal["push", "poll"]
+Source = Literal["push", "poll", "doorbell"]  # by what an update is heard of; a doorbell is what asks for a poll
 Labels = tuple[str, ...]
 
 

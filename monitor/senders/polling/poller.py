@@ -194,7 +194,7 @@ class Poller:
             if update.is_past:
                 self._history.add(update)
             else:
-                is_new = self._pipeline.record(update, "poll")
+                is_new = self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
                 page.bell.told += is_new
                 page.told += is_new and baseline.is_pushed
 

@@ -303,7 +303,9 @@ def test_what_a_page_says_is_printed_within_a_second_of_the_ring(start, status_p
     assert seconds < 1
     until(lambda: monitor.last_ring()["found"] == "news")
     sample = 'event_monitor_doorbell_rings_total{outcome="news",page="Fabrikam"} 1.0'
-    assert sample in monitor.get("/metrics").text
+    metrics = monitor.get("/metrics").text
+    assert sample in metrics
+    assert 'event_monitor_lag_seconds{page="Fabrikam",source="doorbell"}' in metrics
     assert monitor.get("/pages").json()["pages"][0]["doorbell"] == "/doorbell/Fabrikam"
 
 
