@@ -19,7 +19,7 @@ from tests.benchmarks.__main__ import ROUNDS, keep_alive
 from tests.benchmarks.servers import running
 from tests.status_page import StatusPage
 
-PAGES, INCIDENTS = 200, 50
+PAGES, INCIDENTS = 265, 50
 LOST_PAGES, LOST_UPDATES = 100, 5
 
 
