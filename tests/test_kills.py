@@ -62,7 +62,9 @@ def test_what_was_acknowledged_is_kept_and_printed_whatever_is_killed(start, url
     printed = Counter(
         name for one in monitors for name in re.findall(r"^Status: mark (\S+)\.$", one.stdout_file.read_text(), re.M)
     )
-    told_again = sum(int(n) for one in monitors for n in re.findall(r"unclean; (\d+) updates", one.log()))
+    told_again = sum(
+        int(n) for one in monitors for n in re.findall(r"unclean; told again from its last commit: (\d+)", one.log())
+    )
     twice = sum(times - 1 for times in printed.values())
     again = start(environment=environment(url))
     kept = set(found(again))

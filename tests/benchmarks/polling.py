@@ -1,8 +1,8 @@
 """Measure polling: `python -m tests.benchmarks.polling`, on an otherwise idle machine. Needs wrk.
 
-200 pages of 50 incidents each, in a process of their own: seconds, requests and bytes of a first round and of one with
-nothing changed; webhooks at full load while pages are polled, against without, in turns. Then one lost day: the monitor
-is stopped, 500 updates happen on 100 pages, and it is started again.
+265 pages, as many as are known by name, of 50 incidents each, in a process of their own: seconds, requests and bytes of
+a first round and of one with nothing changed; webhooks at full load while pages are polled, against without, in turns.
+Then one lost day: the monitor is stopped, 500 updates happen on 100 pages, and it is started again.
 """
 
 import contextlib

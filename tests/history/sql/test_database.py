@@ -464,10 +464,11 @@ def test_the_documented_backup_of_sqlite_restores(start, sqlite_url, file):
     monitor = start(environment=environment(sqlite_url))
     monitor.post(payload("incident-created"))
     before = monitor.incidents()
-    backup, restore = deploy_commands("Back up and restore SQLite").strip().splitlines()
+    mask, backup, restore = deploy_commands("Back up and restore SQLite").strip().splitlines()
 
     for _ in range(2):  # the second time over the first
-        subprocess.run(backup, shell=True, cwd=file.parent, check=True)
+        subprocess.run(f"{mask}\n{backup}", shell=True, cwd=file.parent, check=True)
+    assert file.with_name("backup.db").stat().st_mode & 0o777 == 0o600
     monitor.stop(signal.SIGKILL)
     file.write_bytes(b"a broken disk")
     subprocess.run(restore, shell=True, cwd=file.parent, check=True)
@@ -476,7 +477,7 @@ def test_the_documented_backup_of_sqlite_restores(start, sqlite_url, file):
 
 
 def test_the_documented_backup_of_sqlite_fails_in_a_wrong_folder_and_leaves_nothing_there(tmp_path):
-    backup, _ = deploy_commands("Back up and restore SQLite").strip().splitlines()
+    _, backup, _ = deploy_commands("Back up and restore SQLite").strip().splitlines()
 
     ended = subprocess.run(backup, shell=True, cwd=tmp_path, capture_output=True, check=False)
 
