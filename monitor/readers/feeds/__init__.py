@@ -42,6 +42,10 @@ SAID = {
     query: page, component, impact, status, id, since, limit
     answers: application/atom+xml
     """,
+    "past": """Give the newest 50 incidents as an Atom feed, as Statuspage's own.
+
+    answers: application/atom+xml
+    """,
     "maintenance": """Give every page's maintenance windows as a calendar.
 
     query: page, component
