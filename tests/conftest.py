@@ -39,6 +39,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's would reach the monitors, which then do not stop at it
     config.addinivalue_line("markers", "long: takes long, and runs with --long only")
 
 

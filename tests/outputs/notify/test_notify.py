@@ -547,7 +547,7 @@ def test_a_message_survives_a_kill_and_a_restart_with_a_database(notifying, endp
 
     second = notifying(SLACK, **settings)
 
-    until(lambda: len(endpoint.taken) >= 5, 15)
+    until(lambda: len(endpoint.taken) >= 5, 30)  # as the lease may run on
     assert sorted(texts(endpoint.bodies(TO_SLACK))) == [f"step {number}.0" for number in range(5)]
     assert second.stop() == 0
 
@@ -562,7 +562,7 @@ def test_two_processes_on_one_postgresql_notify_once_and_the_other_takes_over(no
     time.sleep(1)
     servers[0].stop(signal.SIGKILL)
     servers[1].post(said(50))
-    until(lambda: len(endpoint.taken) >= 51, 15)
+    until(lambda: len(endpoint.taken) >= 51, 30)  # the lease of what was killed runs out first, in 15 s
 
     assert sorted(texts(endpoint.bodies(TO_SLACK))) == sorted(f"step {number}.0" for number in range(51))
 
