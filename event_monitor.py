@@ -24,10 +24,10 @@ monkey.patch_all()  # first of all: what is imported below must find the coopera
 import argparse
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from errno import EADDRINUSE
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from flask import Flask
 
@@ -44,6 +44,8 @@ from monitor.server.requests import LARGEST_BODY
 __version__ = "1.0.0"
 
 log = logging.getLogger("event_monitor")
+
+Made = TypeVar("Made")
 
 # The optional parts: folders of the rooms, in the order in which an update passes.
 PARTS = [part for room in ("senders", "outputs", "readers") for part in settings.parts(f"monitor.{room}")]
@@ -82,12 +84,11 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
 def main() -> int:
     """Run the server until SIGTERM or Ctrl-C, or a command; return the exit code."""
     arguments = _arguments()
-    if isinstance(arguments.command, settings.RemoteCommand):
-        return arguments.command.run(arguments.url, arguments.given)
     if arguments.command:
-        return _run(arguments.command, arguments.given)
+        command: settings.Command = arguments.command
+        return _or_exit_2(partial(command.run, arguments.asked))
     stderr = log_to_stderr()
-    app = _app_of_the_environment()
+    app = _or_exit_2(create_app)
     if not strangers.is_loopback(arguments.host):
         doors.warn(app, arguments.host)
     line = pipeline.pipeline_of(app)
@@ -114,22 +115,15 @@ def _say(at_start: Sequence[str], url: str) -> None:
         log.info("%s", text)
 
 
-def _run(command: settings.Command, given: settings.Given) -> int:
+def _or_exit_2(make: Callable[[], Made]) -> Made:
     try:
-        return command.run(settings.from_environment(SETTINGS), given)
-    except settings.BadSetting as problem:
-        _exit_2(str(problem))
-
-
-def _app_of_the_environment() -> Flask:
-    try:
-        return create_app()
+        return make()
     except settings.BadSetting as problem:
         _exit_2(str(problem))
 
 
 def _arguments() -> argparse.Namespace:
-    """Return `host`, `port`, `command`, which is None where the server is to run; of a remote one `url`, `given`."""
+    """Return `host`, `port`, and `command`, which is None where the server is to run, with what is `asked` of it."""
     parser = argparse.ArgumentParser(
         prog="event_monitor.py",
         description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
@@ -150,7 +144,7 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _add(parser: argparse.ArgumentParser, option: str, command: settings.Command | settings.RemoteCommand) -> None:
+def _add(parser: argparse.ArgumentParser, option: str, command: settings.Command) -> None:
     takes = {"dest": option, "default": [], "const": "", "help": command.help}
     if command.metavar is None:
         parser.add_argument(option, action="append_const", **takes)  # type: ignore[arg-type]
@@ -160,11 +154,12 @@ def _add(parser: argparse.ArgumentParser, option: str, command: settings.Command
         parser.add_argument(name, action="append", dest=name, default=[], metavar=name[2:].upper(), help=text)
 
 
-def _choose(arguments: argparse.Namespace, option: str, command: settings.Command | settings.RemoteCommand) -> None:
-    urls, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
-    if urls:
-        arguments.command, arguments.given = command, given
-        arguments.url = urls[-1] or (f"http://127.0.0.1:{arguments.port}" if command.metavar == "URL" else "")
+def _choose(arguments: argparse.Namespace, option: str, command: settings.Command) -> None:
+    values, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
+    if values:
+        value = values[-1] or (f"http://127.0.0.1:{arguments.port}" if command.metavar == "URL" else "")
+        arguments.command = command
+        arguments.asked = settings.Asked(value, given, partial(settings.from_environment, SETTINGS))
         return
     for name, values in given.items():
         if values:
@@ -195,4 +190,4 @@ if __name__ == "__main__":
     if sys.stdout:
         sys.stdout.flush()
     os._exit(code)  # the interpreter would wait for the threads of libraries
-app = _app_of_the_environment()
+app = _or_exit_2(create_app)

@@ -24,36 +24,28 @@ Check = Callable[[str], object]
 Settings = Mapping[str, Check]
 
 
-# The values that were given for each option of a command, none for one that was not given.
-Given = Mapping[str, Sequence[str]]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a command: its own value, and the values of each of its options; `read` returns the settings."""
+
+    value: str
+    given: Mapping[str, Sequence[str]]
+    read: Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """What an option of the command line does instead of running the server, of which it starts nothing.
 
-    `run` gets the settings and what was given for `options`, each of which takes a value and may be given again; it
-    returns the exit code.
+    `run` returns the exit code; it may raise BadSetting. Each of `options`, by name with its help, takes a value and
+    may be given again. With a `metavar` the command takes a value, too, which may be left out: a URL is then that of
+    this machine.
     """
 
     help: str
-    run: Callable[[Mapping[str, Any], Given], int]
-    options: Mapping[str, str] = field(default_factory=dict)  # each with its help
-    metavar: None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteCommand:
-    """A command that needs no settings; most ask a running monitor, at the address that is its value.
-
-    `run` gets the value and what was given for `options`, and returns the exit code. By default the value is the
-    address of the monitor on this machine, with another `metavar` than URL an empty text; None takes no value.
-    """
-
-    help: str
-    options: Mapping[str, str]
-    run: Callable[[str, Given], int]
-    metavar: str | None = "URL"
+    run: Callable[[Asked], int]
+    options: Mapping[str, str] = field(default_factory=dict)
+    metavar: str | None = None
 
 
 COMMAND_LINE = ("HOST", "PORT")  # whose defaults they are
@@ -124,7 +116,7 @@ def declared_by(*modules: ModuleType) -> Settings:
     return {name: check for module in modules for name, check in getattr(module, "SETTINGS", {}).items()}
 
 
-def commands_of(*modules: ModuleType) -> Mapping[str, Command | RemoteCommand]:
+def commands_of(*modules: ModuleType) -> Mapping[str, Command]:
     """Return the commands that these modules have, by option."""
     return {option: command for module in modules for option, command in getattr(module, "COMMANDS", {}).items()}
 

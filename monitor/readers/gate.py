@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
@@ -15,7 +16,6 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import gevent
 
-from monitor.settings import Given
 from monitor.updates.text import one_line
 from monitor.updates.update import LONGEST_MESSAGE
 
@@ -23,7 +23,7 @@ OK, TROUBLE, UNKNOWN = range(3)
 SECONDS, LARGEST_ANSWER = 20, 65_536
 
 
-def ask(url: str, given: Given) -> int:
+def ask(url: str, given: Mapping[str, Sequence[str]]) -> int:
     """Print how what is needed is, and return the exit code."""
     fail = given["--fail-on"][-1] if given["--fail-on"] else "minor"
     try:

@@ -17,7 +17,7 @@ from monitor.readers.needs import Unknown
 from monitor.readers.verdict import Verdict, verdict
 from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
-from monitor.settings import Given, RemoteCommand, load
+from monitor.settings import Asked, Command, load
 from monitor.updates.impacts import impact_of
 from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
@@ -113,19 +113,20 @@ def open_incident(incident: Incident, address: str | None) -> dict[str, Any]:
     }
 
 
-def ask(url: str, given: Given) -> int:
+def ask(asked: Asked) -> int:
     """Print the verdict of the monitor at an address, and return the exit code."""
-    code: int = load("monitor.readers.gate").ask(url, given)
+    code: int = load("monitor.readers.gate").ask(asked.value, asked.given)
     return code
 
 
 COMMANDS = {
-    "--status": RemoteCommand(
+    "--status": Command(
         "ask the monitor at URL (this machine's) how what is needed is; exit 0 ok, 1 trouble, 2 unknown",
+        ask,
         {
             "--needs": "with --status: a page, or page/component; may be given again; without it, all pages",
             "--fail-on": "with --status: the impact from which on it is trouble, such as major (minor)",
         },
-        ask,
+        "URL",
     )
 }

@@ -27,7 +27,7 @@ from monitor.history.query import Query
 from monitor.senders import known_pages
 from monitor.senders.known_pages import KnownPage as KnownPage
 from monitor.server.turns import take_turns
-from monitor.settings import Given, RemoteCommand, Settings
+from monitor.settings import Asked, Command, Settings
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.update import State, Update
 
@@ -199,10 +199,10 @@ def pages_of(app: Flask) -> Pages:
     return pages
 
 
-def _print_known(_value: str, _given: Given) -> int:
+def _print_known(_asked: Asked) -> int:
     sys.stdout.write(known_pages.listing())
     return 0
 
 
 SETTINGS: Settings = {"PAGES": known_pages.parse}
-COMMANDS = {"--pages": RemoteCommand("list the pages that MONITOR_PAGES knows by name", {}, _print_known, metavar=None)}
+COMMANDS = {"--pages": Command("list the pages that MONITOR_PAGES knows by name", _print_known)}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from flask import Flask
 
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
-from monitor.settings import Command, Given, Settings, load
+from monitor.settings import Asked, Command, Settings, load
 
 
 def init_app(app: Flask) -> None:
@@ -19,9 +16,9 @@ def init_app(app: Flask) -> None:
         pipeline_of(app).at_start.append(f"notifications: to {', '.join(service.name for service in services)}")
 
 
-def test(config: Mapping[str, Any], given: Given) -> int:
+def test(asked: Asked) -> int:
     """Send a test message to each service, or say of what it would have been told; return the exit code."""
-    code: int = load(f"{__name__}.trial").test(config, given["--since"])
+    code: int = load(f"{__name__}.trial").test(asked.read(), asked.given["--since"])
     return code
 
 

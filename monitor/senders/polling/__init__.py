@@ -11,7 +11,7 @@ from flask import Flask
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
 from monitor.senders.polling import addresses, doorbell
-from monitor.settings import BadSetting, RemoteCommand, Settings, load, whole_number
+from monitor.settings import BadSetting, Command, Settings, load, whole_number
 
 DEFAULT_MINUTES = 5
 
@@ -36,9 +36,8 @@ def init_app(app: Flask) -> None:
 
 SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}
 COMMANDS = {
-    "--doorbell": RemoteCommand(
+    "--doorbell": Command(
         "print the address that makes the monitor poll PAGE at once, or that of each page in MONITOR_PAGES",
-        {},
         addresses.print_addresses,
         metavar="PAGE",
     )

@@ -6,12 +6,10 @@ import hmac
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
-from monitor.senders import pages as registry
 from monitor.senders.known_pages import KnownPage
-from monitor.settings import SETTINGS, BadSetting, Given, checked
+from monitor.settings import Asked, BadSetting
 
 Tokens = str | Mapping[str, str] | None
 
@@ -51,15 +49,10 @@ def tokens_of(page: KnownPage, tokens: Tokens) -> dict[str, str] | None:
     return dict.fromkeys([*(ring.hex()[:32] for ring in rings), *keys], "")
 
 
-def print_addresses(name: str, _given: Given) -> int:
+def print_addresses(asked: Asked) -> int:
     """Print the whole address of a page's doorbell, or of each page's in MONITOR_PAGES; return the exit code."""
-    given = {key: os.environ[f"MONITOR_{key}"] for key in ("WEBHOOK_TOKEN", "PAGES") if f"MONITOR_{key}" in os.environ}
-    try:
-        config: dict[str, Any] = checked(given, {**SETTINGS, **registry.SETTINGS})
-        pages = addressed(name, config.get("PAGES", ()))
-    except BadSetting as problem:
-        sys.stderr.write(f"event_monitor: {problem}\n")
-        return 2
+    config = asked.read()
+    pages = addressed(asked.value, config.get("PAGES", ()))
     base = os.environ.get("RENDER_EXTERNAL_URL", "https://YOUR-HOST")  # https://render.com/docs/environment-variables
     for page in pages:
         tokens = tokens_of(page, config.get("WEBHOOK_TOKEN"))
