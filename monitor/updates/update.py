@@ -18,6 +18,7 @@ from monitor.updates.text import one_line, plain
 LONGEST_NAME = 200  # characters of a name, a title, an id and a word
 LONGEST_BODY, LONGEST_STORY = 32_768, 262_144  # bytes in UTF-8, of one entry and of all
 MOST_COMPONENTS, MOST_INCIDENT_UPDATES = 200, 1000
+LONGEST_LAG = 86_400.0  # seconds: what is older is played again, or filled in
 LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000  # characters in a line
 NOTHING = "?"  # where nothing of a text may be shown
 
@@ -108,20 +109,23 @@ class Update(State):
     """A State as it was told, with the facts about its delivery.
 
     `unsubscribe` is where the page is told to push no more. `is_named` says that a person or the provider named the
-    page so, `is_polled` that no push brought the update. What `is_past` was over before: it is recorded and not told.
+    page so, `is_polled` that no push brought the update, `is_backlog` that it was said before anybody listened. What
+    `is_past` was over before: it is recorded and not told.
     """
 
     unsubscribe: str | None = None
     is_named: bool = False
     is_polled: bool = False
     is_past: bool = False
+    is_backlog: bool = False
 
     @property
     def lag(self) -> float | None:
-        """How many seconds ago it was said, by its provider's clock; None for what is past or polling concluded."""
-        if self.is_past or (self.is_polled and not self.incident_updates):
+        """How many seconds ago it was said, by its provider's clock; None for what was not on its way."""
+        if self.is_past or self.is_backlog or (self.is_polled and not self.incident_updates):  # polling concluded it
             return None
-        return max(0.0, (datetime.now(UTC) - self.updated_at).total_seconds())
+        seconds = max(0.0, (datetime.now(UTC) - self.updated_at).total_seconds())
+        return seconds if seconds < LONGEST_LAG else None
 
     @property
     def key(self) -> Key:

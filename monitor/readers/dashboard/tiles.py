@@ -20,7 +20,7 @@ from monitor.readers.pages import OPERATIONAL, state_of, states_of
 from monitor.updates.impacts import IMPACTS, RANK
 from monitor.updates.times import LONG_AGO
 
-DAYS, MOST_TILES, SECONDS_A_DAY = 90, 200, 86_400
+DAYS, MOST_TILES = 90, 200
 HEIGHTS = (10, 7, 4, 3, 2, 2)  # by rank, of 10: at three pixels a day the height tells more than the colour
 QUIET = RANK["operational"]
 SILENT, SILENT_AFTER = "silent", timedelta(days=7)
@@ -103,7 +103,7 @@ def days_of(tile: Tile, now: datetime) -> list[tuple[date, str, str]]:
 def _heard(page: Page, now: datetime) -> str:
     how = (("pushed", page.pushed_at), ("polled", page.polled_at))
     said = [f"{verb} {ago(at, now)}" for verb, at in how if at] or ["not heard yet"]
-    if page.lag_seconds is not None and page.lag_seconds < SECONDS_A_DAY:  # a first poll finds what is old
+    if page.lag_seconds is not None:
         said.append(f"last update took {span(page.lag_seconds)} to arrive")
     if page.pushed_at and page.missed:
         said.append(f"{page.missed} {'update' if page.missed == 1 else 'updates'} not pushed since")

@@ -52,7 +52,8 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
         is_newer = state.updated_at > known.updated_at
         is_news = newest in untold or (is_newer and _says(state) != _says(known))
     earlier = sorted((entry for entry in reversed(untold) if entry is not newest and entry.time), key=said_at)
-    last = [replace(state, is_past=not is_news)] if is_news or is_newer else []
+    is_backlog = known is None and state.updated_at <= baseline.until
+    last = [replace(state, is_past=not is_news, is_backlog=is_backlog)] if is_news or is_newer else []
     return [_at(state, entry) for entry in earlier] + last
 
 

@@ -110,14 +110,14 @@ def test_an_incident_of_another_impact_is_an_incident(app, impact):
 
 
 def test_the_strip_is_said_in_a_sentence_and_the_worse_is_taller(app):
-    post(app, "a", day(1), impact="major")
     post(app, "b", day(9), day(9, 9))
+    post(app, "a", day(2), impact="major")
     post(app, "c", day(200), day(200, 9), page={"id": "p2", "name": "Calm"})
 
     (_, _, busy), (_, _, calm) = tiles(app)
 
     assert [run[2:] for run in drawn(busy)] == [("minor", 4), ("major", 7)]
-    assert text(busy) == "Major 90 days ago Today Major on 2 days, minor on 1 day Pushed just now"
+    assert text(busy) == "Major 90 days ago Today Major on 3 days, minor on 1 day Pushed just now"
     assert text(calm) == "Operational 90 days ago Today No incident in 90 days Pushed just now"
 
 

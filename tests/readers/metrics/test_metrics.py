@@ -88,8 +88,9 @@ def test_open_incidents_are_counted_by_page_and_impact_and_ended_ones_not(app):
 
 
 def test_pages_that_strangers_name_without_end_become_one(app):
+    now = datetime.now(UTC).isoformat()
     for number in range(2_000):
-        app.post(incident("i1", page={"id": f"p{number}", "name": f"Page {number}"}))
+        app.post(incident("i1", updated_at=now, page={"id": f"p{number}", "name": f"Page {number}"}))
     text = app.get("/metrics").text
 
     for name in ("updates_total", "open_incidents", "last_update_timestamp_seconds"):

@@ -60,6 +60,20 @@ def test_at_the_first_sight_of_a_page_what_is_open_is_told_and_its_past_recorded
     assert len(app.incidents("?id=k5d8")[0]["incident_updates"]) == 2
 
 
+def test_how_long_an_update_took_is_not_said_of_what_was_open_before_its_page_was_polled(status_page):
+    an_hour_ago, now = ((datetime.now(UTC) - timedelta(hours=hours)).isoformat() for hours in (1, 0))
+    status_page.incidents = [incident(created_at=an_hour_ago, updated_at=an_hour_ago)["incident"]]
+    app = Polling(status_page.url)
+    app.poll()
+    at_first = app.page("Fabrikam")["lag_seconds"]
+    status_page.incidents = [incident(created_at=an_hour_ago, updated_at=now, status="identified")["incident"]]
+
+    app.poll()
+
+    assert (len(app.printed), at_first) == (2, None)
+    assert 0 <= app.page("Fabrikam")["lag_seconds"] < 60
+
+
 def test_the_api_of_incident_io_is_read_too(status_page):
     status_page.page, status_page.incidents = INCIDENTIO["page"], INCIDENTIO["incidents"]
     app = Polling(status_page.url)
