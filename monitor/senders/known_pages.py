@@ -22,6 +22,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FIELDS = {"url", "name", "id", "feed"}  # of an entry in JSON
 EXAMPLE = 'MONITOR_PAGES="OpenAI, GitHub, https://status.example.com"'
 MOST_NEAREST = 3
+_host = re.compile(r"(?=.{1,253}$)(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]+)")  # or IPv6's
 
 # The makers whose pages push webhooks, to subscribers or to an account of their cloud; those with an API or a feed.
 PUSH = frozenset("statuspage betterstack instatus statusio aws azure".split())
@@ -140,8 +141,8 @@ def _address(number: int, url: str, *, may_ask: bool = False) -> str:
     except ValueError:
         raise ValueError(f"entry {number}: {url!a} is not an address") from None
     host, query = (parts.hostname or "").lower(), f"?{parts.query}" if parts.query and may_ask else ""
-    is_plain = re.fullmatch(r"[a-z0-9.:-]{1,253}", host) and re.fullmatch(r"[\w./~%+:;=,-]*", parts.path, re.ASCII)
-    if not is_plain or (parts.query and not may_ask):
+    is_plain = _host.fullmatch(host) and re.fullmatch(r"[\w./~%+:;=,-]*", parts.path, re.ASCII)
+    if port == 0 or not is_plain or (parts.query and not may_ask):
         raise ValueError(f"entry {number}: {url!a} is not the address of a page, such as https://www.githubstatus.com")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         raise ValueError(f"entry {number}: {url!a} does not begin with https://")

@@ -168,6 +168,8 @@ def test_a_bound_page_has_the_id_that_is_configured_for_its_name():
         ('["ftp://a.example"]', "does not begin with https://"),
         ('["https://user:pass@a.example"]', "a user or a password"),
         ('["https://a.example/history?x=1"]', "is not the address of a page"),
+        ("https://a..example", "is not the address of a page"),
+        ("http://localhost:0", "is not the address of a page"),
         ('["https://a.example:99999"]', "is not an address"),
         ('["https://a.example", "https://a.example/"]', "names a page twice"),
     ],

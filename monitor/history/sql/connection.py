@@ -158,9 +158,13 @@ def parse(url: str) -> URL:
     except (ArgumentError, ValueError):  # ValueError: a port, which is a part of the password where that holds an @
         raise ValueError("is not a database URL such as sqlite:///monitor.db or postgresql://…") from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
-        folder = Path(_path(parsed) or "").parent
-        if not folder.is_dir():
-            raise ValueError(f"names a file in the folder {folder}, which is not there")
+        file = Path(_path(parsed) or "")
+        if not file.parent.is_dir():
+            raise ValueError(f"names a file in the folder {file.parent}, which is not there")
+        if file.is_dir():
+            raise ValueError(
+                f"names the folder {file}, and must name a file in it, such as sqlite:///{file}/monitor.db"
+            )
         if parsed.query and "uri" not in parsed.query:
             raise ValueError("has parameters, which SQLite takes with uri=true: sqlite:///file:NAME?mode=rw&uri=true")
         return parsed

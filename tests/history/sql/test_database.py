@@ -515,6 +515,7 @@ def run(**settings):
         ({"MONITOR_DATABASE_URL": "sqlite://"}, "names neither a SQLite file"),
         ({"DATABASE_URL": "mysql://u:s3cret@h/d"}, "names neither a SQLite file"),
         ({"MONITOR_DATABASE_URL": "sqlite:////no/such/folder/m.db"}, "folder"),
+        ({"MONITOR_DATABASE_URL": "sqlite:////tmp"}, "such as sqlite:////tmp/monitor.db"),
         ({"MONITOR_KEEP_DAYS": "30"}, "needs MONITOR_DATABASE_URL"),
         ({"MONITOR_DATABASE_URL": "sqlite:///m.db", "MONITOR_KEEP_DAYS": "soon"}, "whole number of days"),
     ],

@@ -819,7 +819,7 @@ def test_since_lists_what_each_service_would_have_been_told_and_sends_and_writes
     [
         ("30d", {}, "nothing is kept: --since needs MONITOR_DATABASE_URL", 2),
         ("30", {}, "--since '30' is neither such as 30d", 2),
-        ("1h", environment("sqlite:////tmp"), "the history cannot be read", 1),
+        ("1h", environment("sqlite:////dev/null"), "the history cannot be read", 1),
     ],
 )
 def test_a_trial_that_cannot_be_made_says_why(since, settings, said, code):
