@@ -71,7 +71,8 @@ class Page:
         if update.is_named or not self.is_named:
             self.name, self.is_named = update.page, update.is_named
         self.updated_at = max(self.updated_at, update.updated_at)
-        self.lag_seconds = self.lag_seconds if update.lag is None else update.lag
+        lag = update.lag
+        self.lag_seconds = self.lag_seconds if lag is None else lag
         self.unsubscribe = update.unsubscribe or self.unsubscribe
 
 

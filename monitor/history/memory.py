@@ -31,6 +31,7 @@ from monitor.updates.update import Key, Update
 
 Identity = tuple[str, str]  # page and id
 Row = tuple[int, int, Identity]  # a place and who stands there
+Known = tuple[Incident, Row, int]  # with about how many bytes it keeps
 Change = tuple[datetime, int, Identity]  # when a component changed, in which order that was seen, and which change
 
 
@@ -44,7 +45,7 @@ class MemoryHistory:
         self._most_keys, self._most_incidents, self._most_bytes = most_keys, most_incidents, most_bytes
         self._seen: set[Key] = set()
         self._oldest_seen: deque[Key] = deque()
-        self._incidents: dict[Identity, tuple[Incident, Row, int]] = {}
+        self._incidents: dict[Identity, Known] = {}
         self._rows: deque[Row] = deque()  # oldest first
         self._numbers, self._bytes = count(1), 0
         self._changes: defaultdict[Identity, list[Change]] = defaultdict(list)  # by page and component, oldest first
@@ -57,12 +58,13 @@ class MemoryHistory:
 
     def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
         """Record an update; return its incident once per key while the key is among the newest 100,000."""
-        known = self._incidents.get((update.page_id, update.id))
+        identity = (update.page_id, update.id)
+        known = self._incidents.get(identity)
         is_new = is_news(known and known[0], update, is_new_key=self._see(update.key))
         self._page(update.page_id).count(update, is_new)
         if not is_new:
             return None
-        incident = self._record(update)
+        incident = self._record(update, identity, known)
         if not update.is_past:
             self._arrive(update)
             for name in () if incident.is_ahead_of(update) else queues:
@@ -144,9 +146,7 @@ class MemoryHistory:
             self._pages.popitem(last=False)
         return page
 
-    def _record(self, update: Update) -> Incident:
-        identity = (update.page_id, update.id)
-        known = self._incidents.get(identity)
+    def _record(self, update: Update, identity: Identity, known: Known | None) -> Incident:
         incident = fold(known and known[0], update)
         if known is None:
             row = (*place_of(incident, next(self._numbers)), identity)

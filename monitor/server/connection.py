@@ -7,13 +7,14 @@ import logging
 import re
 import socket
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
+from time import time
 from typing import Any
 from urllib.parse import unquote
 
 import gevent
-from gevent.pywsgi import WSGIHandler
+from gevent.pywsgi import WSGIHandler, format_date_time
 
 from monitor.server.body import Body, NoRoom
 from monitor.server.headers import Headers, Malformed
@@ -27,6 +28,7 @@ LARGE_ANSWER = 64 * 1024  # bytes; an answer that is larger is counted while its
 
 _request_line = re.compile(r"([!-~]+) ([!-~\x80-\xff]+) (HTTP/1\.\d)\r?\n")
 _absolute = re.compile(r"https?://([^/?#@]+)(.*)", re.IGNORECASE)
+_date = lru_cache(maxsize=1)(format_date_time)  # of a second, which has thousands of answers
 
 
 class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
@@ -69,7 +71,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
         # A busy keep-alive connection would otherwise never let the others have their turn.
         gevent.sleep(0)
         self.is_idle = True
-        is_tls = self.rfile.peek(1).startswith(TLS)  # a hello may hold no line's end
+        is_tls = not self.answered and self.rfile.peek(1).startswith(TLS)  # a hello may hold no line's end
         line: str = TLS.decode() if is_tls else super().read_requestline()
         self.is_idle = False
         return line
@@ -150,7 +152,8 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
             super()._write_with_headers(data)
             return
         self.headers_sent = True
-        self.finalize_headers()
+        if self.provided_date is None:
+            self.response_headers.append((b"Date", _date(int(time()))))
         head = [b"%b: %b\r\n" % field for field in self.response_headers]
         self._sendall(b"HTTP/1.1 %b\r\n%b\r\n%b" % (self.status, b"".join(head), data))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from itertools import accumulate
+from operator import attrgetter
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ERROR = "event_monitor.error"  # in the environ, for Flask's handlers to answer
 BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
+_receivers = attrgetter("receivers")
 
 Take = Callable[["WSGIEnvironment"], bytes]
 
@@ -68,7 +70,7 @@ class Front:
             or any(app.teardown_request_funcs.values())
             or any(app.url_value_preprocessors.values())
             or bool(app.teardown_appcontext_funcs)
-            or any(signal.receivers for signal in SIGNALS)
+            or any(map(_receivers, SIGNALS))
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import BinaryIO
 
 MOST_HEADER_BYTES, MOST_HEADERS = 32 * 1024, 100
@@ -76,6 +77,7 @@ class Headers:
         return {_variable(name): value for name, value in self._fields.items() if "_" not in name}
 
 
+@lru_cache(maxsize=256)
 def _variable(name: str) -> str:
     variable = name.upper().replace("-", "_")
     return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"

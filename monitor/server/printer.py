@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -40,7 +41,7 @@ class Printer:
         if descriptor is None:
             self._lose_reader("it is closed")
         else:
-            self._descriptor = _unblocked(descriptor) if os.isatty(descriptor) else descriptor
+            self._descriptor, self._may_block = _unblocked(descriptor)
             self._poll = _Poll()
             self._poll.register(self._descriptor, select.POLLOUT)
 
@@ -71,7 +72,7 @@ class Printer:
         """Write what the descriptor takes without blocking; return after how long to try again, 0 if nothing waits."""
         try:
             while self._waiting:
-                if not self._poll.poll(0):
+                if self._may_block and not self._poll.poll(0):
                     raise BlockingIOError
                 self._written(os.write(self._descriptor, self._gather()))
         except BlockingIOError:
@@ -118,12 +119,17 @@ class Printer:
         self._tell(f"{self.name}: {problem}; what would be printed is dropped and counted")
 
 
-def _unblocked(terminal: int) -> int:
-    """Open a terminal once more, for writes that do not block: as writable, it promises room for one byte.
+def _unblocked(descriptor: int) -> tuple[int, bool]:
+    """Return what takes writes in place of a descriptor, and whether one of them may block.
 
-    The descriptor itself stays as it is: the shell shares it.
+    A pipe or a terminal is opened once more: the shell shares the descriptor, which stays as it is. A terminal that is
+    writable promises room for one byte only.
     """
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISFIFO(mode) or os.isatty(descriptor)):
+        return descriptor, not stat.S_ISREG(mode)
+    path = os.ttyname(descriptor) if os.isatty(descriptor) else f"/proc/self/fd/{descriptor}"
     try:
-        return os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:  # it belongs to somebody else, as after `su`
-        return terminal
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), False
+    except OSError:  # it belongs to somebody else, as after `su`, or is read no more
+        return descriptor, True

@@ -93,9 +93,9 @@ def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> b
     A new key is news, unless polling told the same before the push arrived. A known key is news where its newest entry
     was never told: another entry in the same second.
     """
-    newest = max(update.incident_updates, key=said_at, default=None)
-    if incident is None or newest is None:
+    if incident is None or not update.incident_updates:
         return is_new_key
+    newest = max(update.incident_updates, key=said_at)
     told = {identity_of(entry): entry.body for entry in incident.incident_updates}
     if not is_new_key:
         return identity_of(newest) not in told

@@ -130,7 +130,7 @@ class Update(State):
     @property
     def key(self) -> Key:
         """What makes two updates one, as a digest: page, id and instant, kept apart, as no separator is safe in ids."""
-        text = f"{len(self.page_id)} {self.page_id}{len(self.id)} {self.id}{self.updated_at.timestamp()}"
+        text = f"{len(self.page_id)} {self.page_id}{len(self.id)} {self.id}{self.updated_at.timestamp().hex()}"
         return blake2b(text.encode(), digest_size=16).digest()
 
 
