@@ -1,7 +1,7 @@
 """`GET /ws`: the same as /stream over WebSocket, a JSON message for each update with its `number` in it.
 
-wsproto has the frames: https://www.rfc-editor.org/rfc/rfc6455. A client has nothing to say but pings, pongs and its
-close; one that says more than a little is closed.
+wsproto reads and writes the frames: https://www.rfc-editor.org/rfc/rfc6455. A client is expected to send pings, pongs
+and its close; everything else is dropped, and a client that sends much is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from monitor.outputs.live.sse import read_request
 from monitor.outputs.live.streams import SECONDS_BETWEEN_BEATS, SOCKET, Streams
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 SECONDS_FOR_A_PONG = 30
 MOST_BYTES_HEARD = 16 * 1024  # from one ping to the next
@@ -53,7 +53,7 @@ def answer(streams: Streams) -> Response:
 
 
 def _written(streams: Streams, query: Query, position: int, gap: str | None, connection: socket) -> Iterator[bytes]:
-    # No extension is agreed on, so messages are the same bytes for everyone; deflate would take 300 KB a client.
+    # Without extensions a message is the same bytes for every client; deflate would take 300 KB a client.
     protocol = Connection(ConnectionType.SERVER)
     heard_at, bytes_heard = monotonic(), 0
     yield protocol.send(TextMessage(gap) if gap else Ping())
@@ -77,10 +77,10 @@ def _written(streams: Streams, query: Query, position: int, gap: str | None, con
 
 
 def _reply(protocol: Connection, heard: bytes) -> bytes:
-    """Return what the protocol asks for, a pong or a close; the rest of what a client sends is dropped."""
+    """Return the answers to pings and to a close; drop the rest of what a client sends."""
     protocol.receive_data(heard)
-    asking = (event for event in protocol.events() if isinstance(event, Ping | CloseConnection))
-    return b"".join([protocol.send(event.response()) for event in asking])
+    answered = (event for event in protocol.events() if isinstance(event, Ping | CloseConnection))
+    return b"".join([protocol.send(event.response()) for event in answered])
 
 
 def _encode(event: Event) -> bytes:
@@ -88,12 +88,11 @@ def _encode(event: Event) -> bytes:
 
 
 class Upgraded(Response):
-    """The answer that goes on as a stream; Werkzeug's own has no body after 101."""
+    """A response whose body is the stream; Werkzeug's own sends no body after 101."""
 
     default_mimetype = None
     response: Iterator[bytes]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
-        """Answer as a WSGI application; the server closes what this returns."""
-        start_response(self.status, self.get_wsgi_headers(environ).to_wsgi_list())
+    def get_app_iter(self, environ: WSGIEnvironment) -> Iterator[bytes]:  # noqa: ARG002
+        """Return the body; the server closes it."""
         return self.response
