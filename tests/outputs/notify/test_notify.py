@@ -207,8 +207,8 @@ def test_slack_in_blocks_has_the_preview_too(told):
     assert section["text"]["text"].splitlines() == [*LINES, BAD_DAY["shortlink"]]
 
 
-def test_a_test_message_has_its_title_in_slack_and_in_teams(monkeypatch):
-    for url in (SLACK, "workflow://teams.example/WORKFLOW/SIGNATURE"):
+def test_a_test_message_is_sent_with_its_title(monkeypatch):
+    for url in (SLACK, "workflow://teams.example/WORKFLOW/SIGNATURE", "opsgenie://APIKEYAPIKEY", "jira://APIKEYAPIKEY"):
         sent = []
         monkeypatch.setattr(requests.Session, "request", lambda *_, data=None, sent=sent, **__: sent.append(data))
         parse(url)[0].send("event_monitor: test message", "It works")
