@@ -78,7 +78,7 @@ def test_one_that_fails_is_logged_once_and_tried_on_without_showing_its_address(
     assert more_beats(watcher)
     assert more_beats(watcher)
     watcher.status = 200
-    until(lambda: "taken again" in monitor.log())
+    until(lambda: "accepted again" in monitor.log())
 
     assert monitor.log().count("heartbeat: it answered 500; tried again every minute\n") == 1
     assert monitor.get("/health").json()["status"] == "ok"
