@@ -52,13 +52,13 @@ class Service:
 
     name: str
     key: str
-    pages: frozenset[str] = frozenset()
-    components: frozenset[str] = frozenset()
-    min_impact: str = "none"
-    maintenance: bool = True
-    incident_key: str | None = None
-    plugin: Any = field(default=None, repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    pages: frozenset[str]
+    components: frozenset[str]
+    min_impact: str
+    maintenance: bool
+    incident_key: str | None
+    plugin: Any = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
     def takes(self, update: Update) -> bool:
         """Tell whether the update passes the filter.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from apprise import NotifyFormat, NotifyType
@@ -70,32 +71,28 @@ def as_text(plugin: Any) -> None:
     plugin.notify_format = NotifyFormat.TEXT
 
 
-def _close_by_alias(alerts_of_regions: dict[str, str]) -> Callable[[Any], None]:
+def close_by_alias(alerts_of_regions: dict[str, str], plugin: Any) -> None:
     """Make Apprise's Opsgenie and Jira close an alert by its alias; they use a request's id, which is not the alert's.
 
     An alert is raised for every type of message but SUCCESS: Apprise's own map only adds a note for INFO.
     """
+    send, alerts = plugin.send, alerts_of_regions[plugin.region_name]
 
-    def shape(plugin: Any) -> None:
-        send, alerts = plugin.send, alerts_of_regions[plugin.region_name]
+    def send_or_close(body: str, notify_type: NotifyType, **rest: Any) -> bool:
+        if notify_type != NotifyType.SUCCESS:
+            plugin.action = "new"
+            return bool(send(body=body, notify_type=notify_type, **rest))
+        note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
+        return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
 
-        def send_or_close(body: str, notify_type: NotifyType, **rest: Any) -> bool:
-            if notify_type != NotifyType.SUCCESS:
-                plugin.action = "new"
-                return bool(send(body=body, notify_type=notify_type, **rest))
-            note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
-            return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
-
-        plugin.send = send_or_close
-
-    return shape
+    plugin.send = send_or_close
 
 
 # By Apprise's plugin.
 SHAPES: dict[str, Callable[[Any], None]] = {
     "NotifyGoogleChat": as_text,
-    "NotifyJira": _close_by_alias(JIRA_API_LOOKUP),
-    "NotifyOpsgenie": _close_by_alias(OPSGENIE_API_LOOKUP),
+    "NotifyJira": partial(close_by_alias, JIRA_API_LOOKUP),
+    "NotifyOpsgenie": partial(close_by_alias, OPSGENIE_API_LOOKUP),
     "NotifySlack": slack,
     "NotifyWebexTeams": as_text,
     "NotifyWorkflows": teams,

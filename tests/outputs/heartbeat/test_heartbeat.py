@@ -16,7 +16,7 @@ QUICKLY = "import monitor.outputs.heartbeat.beats as beats\nbeats.SECONDS = beat
 
 @pytest.fixture
 def watcher():
-    """What watches from elsewhere: it keeps what it was asked, and answers with `status`."""
+    """A monitor of cron jobs: it keeps the method and path of each request in `beats`, and answers with `status`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
