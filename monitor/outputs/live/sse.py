@@ -56,7 +56,7 @@ def _written(streams: Streams, query: Query, position: int, gap: str, connection
     yield f": event_monitor\nretry: {retry}\nid: {position}\n\n{gap}".encode()
     for turn in streams.follow(position, connection):
         if isinstance(turn, bytes):
-            continue  # a client has nothing more to say
+            continue  # a client of /stream has nothing to say
         # A browser remembers an id without data, so that after a reconnect no filtered event is read again.
         yield turn.encoded(query, _encode) if turn.events else f":\nid: {turn.last}\n\n".encode()
 

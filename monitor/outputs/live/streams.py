@@ -53,9 +53,9 @@ class Streams:
 
     def _check_room(self) -> None:
         if self._is_stopping:
-            raise Unavailable("the server stops")
+            raise Unavailable("the server is stopping")
         if len(self._open) >= self._most:
-            raise Unavailable(f"{self._most} streams are open, as many as there may be")
+            raise Unavailable(f"{self._most} streams are open, the limit")
 
     def follow(self, position: int, connection: socket | None) -> Iterator[EventPage | bytes]:
         """Yield pages of new events and bytes that the client sent, and an empty page every SECONDS_BETWEEN_BEATS."""

@@ -13,7 +13,7 @@ from socket import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flask import Response, abort, jsonify, request
+from flask import Response, abort, make_response, request
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 SECONDS_FOR_A_PONG = 30
-MOST_BYTES_HEARD = 16 * 1024  # from one ping to the next
+MOST_BYTES_HEARD = 16 * 1024  # between two pings
 
 
 def answer(streams: Streams) -> Response:
@@ -38,10 +38,9 @@ def answer(streams: Streams) -> Response:
         abort(501, "/ws needs the server of event_monitor.py; /stream is the same without a WebSocket")
     is_upgrade = request.url_rule is not None and request.url_rule.websocket
     if not is_upgrade or request.headers.get("Sec-WebSocket-Version") != "13":
-        refusal = jsonify(error="/ws is a WebSocket, version 13: ask to upgrade to it, or read /stream")
-        refusal.status_code = 426
-        refusal.headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"})
-        return refusal
+        needed = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        error = "/ws is a WebSocket, version 13: ask to upgrade to it, or read /stream"
+        return make_response({"error": error}, 426, needed)
     key = request.headers.get("Sec-WebSocket-Key", "")
     if not re.fullmatch("[A-Za-z0-9+/]{22}==", key):
         abort(400, "Sec-WebSocket-Key is not 16 bytes in base64")
@@ -71,7 +70,7 @@ def _written(streams: Streams, query: Query, position: int, gap: str | None, con
         if protocol.state is not ConnectionState.OPEN:
             return
         if bytes_heard > MOST_BYTES_HEARD:
-            yield protocol.send(CloseConnection(CloseReason.POLICY_VIOLATION, "a client of /ws says little"))
+            yield protocol.send(CloseConnection(CloseReason.POLICY_VIOLATION, "more than 16 KiB between two pings"))
             return
     yield protocol.send(CloseConnection(CloseReason.GOING_AWAY, "the stream ends"))
 
