@@ -12,6 +12,7 @@ from monitor.updates.update import two_lines
 log = logging.getLogger("event_monitor")
 
 SECONDS_TO_DRAIN = 1
+DROPPED = "Updates that stdout did not take."
 
 
 def init_app(pipeline: Pipeline) -> Printer:
@@ -19,10 +20,6 @@ def init_app(pipeline: Pipeline) -> Printer:
     stdout = Printer("stdout", sys.__stdout__.fileno() if sys.__stdout__ else None, log.warning)
     pipeline.outputs.append(lambda _, update: stdout.write(two_lines(update)))
     pipeline.problems.append(lambda: {"stdout": stdout.problem})
-    pipeline.samples.append(lambda: [_dropped(stdout)])
+    pipeline.samples.append(lambda: [Sample("counter", "stdout_dropped", DROPPED, {(): stdout.dropped})])
     pipeline.closing.append(lambda: stdout.drain(SECONDS_TO_DRAIN))
     return stdout
-
-
-def _dropped(stdout: Printer) -> Sample:
-    return Sample("counter", "stdout_dropped", "Updates that stdout did not take.", {(): stdout.dropped})

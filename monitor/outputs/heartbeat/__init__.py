@@ -1,7 +1,7 @@
 """A heartbeat: `GET MONITOR_HEARTBEAT` once a minute while all is well, for a monitor of cron jobs elsewhere.
 
-Silence is the alarm: nothing is sent while recording, printing, polling or sending fails, or once the process is gone.
-The address holds a key, so it stands in no line of the log.
+Silence is the alarm: no heartbeat is sent while recording, printing, polling or sending fails, or once the process is
+gone. The address holds a key, so no error and no line of the log shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def init_app(app: Flask) -> None:
 
 
 def address(value: str) -> str:
-    """Check the address of a heartbeat, which is not shown: it holds a key."""
+    """Check the address of a heartbeat."""
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -1,4 +1,4 @@
-"""Send the heartbeat: it returns nothing to anybody, logs a failure once, and tries on."""
+"""Send the heartbeat every minute; log when it begins to fail, and when it is accepted again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.pipeline import Pipeline
 log = logging.getLogger("event_monitor")
 
 SECONDS = 60.0
-SECONDS_BEFORE_THE_FIRST = 5.0  # so that a process that dies at once, or runs a command, does not sound well
+SECONDS_BEFORE_THE_FIRST = 5.0  # so that a process that dies at once, or runs a command, sends none
 SECONDS_TO_ANSWER = 20
 
 
@@ -25,7 +25,7 @@ def start(url: str, pipeline: Pipeline) -> None:
 
 
 def _beat_for_ever(url: str, pipeline: Pipeline) -> None:
-    # Its own failure is no problem of the pipeline's: it would keep itself silent for ever.
+    # Its own failure is not among the pipeline's problems: it would stop the heartbeat for ever.
     failing: str | None = None
     gevent.sleep(SECONDS_BEFORE_THE_FIRST)
     while True:
@@ -34,12 +34,12 @@ def _beat_for_ever(url: str, pipeline: Pipeline) -> None:
             if failing and not before:
                 log.warning("heartbeat: %s; tried again every minute", failing)
             elif before and not failing:
-                log.warning("heartbeat: taken again")
+                log.warning("heartbeat: accepted again")
         gevent.sleep(SECONDS)
 
 
 def _beat(url: str) -> str | None:
-    """Send one; return what went wrong, in words that do not hold the address."""
+    """Send one heartbeat; return what went wrong, without the address."""
     try:
         with gevent.Timeout(SECONDS_TO_ANSWER, TimeoutError()), urlopen(url):  # noqa: S310  # http(s), as checked
             return None

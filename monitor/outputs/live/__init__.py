@@ -1,7 +1,7 @@
 """Updates as they happen: `GET /stream`, Server-Sent Events, and `GET /ws`, the same over WebSocket.
 
-One event for each update: its number in the history, and the incident without its story. Both resume from a number,
-take the filters of /incidents, and count against one bound. /ws alone needs a library.
+Each update is one event: its number in the history, and the incident without its story. Both resume from a number,
+take the filters of /incidents and count against MAX_STREAMS. Only /ws needs a library.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SETTINGS: Settings = {"MAX_STREAMS": whole_number("streams", 1, 100_000)}
 
 
 def init_app(app: Flask) -> None:
-    """Add both addresses."""
+    """Add both routes."""
     pipeline = pipeline_of(app)
     streams = Streams(Arrivals(pipeline.history, pages_of(app)), app.config.get("MAX_STREAMS", DEFAULT_STREAMS))
     pipeline.stopping.append(streams.stop)
@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
         return sse.answer(streams)
 
     @app.get("/ws", websocket=True)
-    @app.get("/ws")  # which says to upgrade
+    @app.get("/ws")  # answers 426 to a plain GET
     def ws() -> Response:
         """Stream updates as they happen, over WebSocket.
 

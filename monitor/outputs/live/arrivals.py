@@ -1,7 +1,7 @@
-"""The history's arrivals for all streams: read once, put into JSON once, in pages that are shared by number.
+"""The history's arrivals for all streams: read once, encoded as JSON once, in pages that the streams share.
 
-A stream has nothing of its own here but its position, the number up to which it has been served: it asks for the page
-after that. Pages of a provider go by the names that they have now.
+A stream keeps only its position here, the number of the last event it was sent, and asks for the page after that.
+Events carry the names that their status pages have now.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from time import monotonic
 
 import gevent
@@ -33,14 +34,14 @@ class FellBehindError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An update as streams give it out: its number, itself as JSON, and of it what filters ask for."""
+    """An update for streams: its number, its JSON, and the fields that filters read."""
 
     number: int
     text: str
     update: Update
 
     def passes(self, query: Query) -> bool:
-        """Tell whether it passes the filters: a page by its id or its name, which may have been given later."""
+        """Tell whether the update passes the filters; its page may have got the name that is asked for since."""
         name = query.page and query.page.casefold()
         is_page = not name or name in (self.update.page_id.casefold(), self.update.page.casefold())
         return is_page and query.matches(self.update)
@@ -58,7 +59,7 @@ class EventPage:
     _encoded: dict[tuple[Query, Encode], bytes] = field(default_factory=dict)
 
     def encoded(self, query: Query, encode: Encode) -> bytes:
-        """Return the events that pass the filters, encoded once for all streams that ask the same."""
+        """Return the events that pass the filters, encoded once for all streams with the same filters."""
         if (query, encode) not in self._encoded:
             if len(self._encoded) >= FILTERS_KEPT:
                 self._encoded.clear()
@@ -67,25 +68,25 @@ class EventPage:
 
 
 class Arrivals:
-    """What has arrived, up to number `newest`, the last that was looked at."""
+    """The history's arrivals up to number `newest`, the last that was looked at."""
 
     def __init__(self, history: History, pages: Pages) -> None:
         self.newest = 0
         self._history, self._pages = history, pages
-        self._kept: dict[tuple[int, int], EventPage] = {}  # by position, and how many names had been given
+        self._page = lru_cache(PAGES_KEPT)(self._read)
         self._one_reads, self._looked_at = Semaphore(), 0.0
 
     def place(self, after: int | None) -> tuple[int, bool]:
-        """Return the position of who was served up to a number, or is new, and whether something before it is lost.
+        """Return the position of a client that has seen number `after`, and whether updates after that are lost.
 
-        Number 0 asks for all that is kept. Raise Unavailable.
+        None is a new client; 0 asks for all that is kept. Raise Unavailable.
         """
         if not self.newest:
-            self._pages.known()  # the names that were given in earlier runs
+            self._pages.known()  # loads the names that earlier runs gave
         newest = self._newest()
         if after is None:
             return newest, False
-        # A number past all is of another database, or of a memory that a restart has emptied.
+        # A number past `newest` comes from another database, or from a memory that a restart has emptied.
         is_lost = after > newest or self._is_lost(after)
         return 0 if is_lost else after, is_lost
 
@@ -99,16 +100,11 @@ class Arrivals:
 
     def after(self, position: int) -> EventPage:
         """Return the page after a position below `newest`; raise FellBehindError or Unavailable."""
-        key = position, self._pages.names_given
-        with self._one_reads:  # and the others find it read
-            if key not in self._kept:
-                page = self._read(position)
-                if len(self._kept) >= PAGES_KEPT:
-                    del self._kept[next(iter(self._kept))]
-                self._kept[key] = page
-            return self._kept[key]
+        with self._one_reads:  # the others then find the page in the cache
+            return self._page(position, self._pages.names_given)
 
-    def _read(self, position: int) -> EventPage:
+    def _read(self, position: int, _names_given: int) -> EventPage:
+        """Read a page for the cache, whose key has the count of names, as events show the names of that moment."""
         arrivals = self._history.arrivals(position, ARRIVALS_IN_A_PAGE)
         if self._is_lost(position):
             raise FellBehindError
@@ -120,8 +116,7 @@ class Arrivals:
             size += BYTES_AROUND + len(text.encode())
             if events and size > LARGEST_EVENT:
                 break
-            asked_for = replace(update, message="", incident_updates=(), postmortem_body=None)
-            events.append(Event(arrival.number, text, asked_for))
+            events.append(Event(arrival.number, text, replace(update, message="", incident_updates=())))
         return EventPage(events[-1].number if events else self.newest, tuple(events))
 
     def _newest(self) -> int:
@@ -135,7 +130,7 @@ class Arrivals:
 
 
 def _text(update: Update) -> str:
-    """Return an update as JSON, with fewer components where it would be larger than an event may be."""
+    """Return an update as JSON; an update that is too large for an event loses its last components."""
     served = summary(update)
     components, kept = served["components"], len(served["components"])
     while True:

@@ -22,7 +22,7 @@ MILLISECONDS_TO_RETRY = 3000
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # or nginx would hold events back
+    "X-Accel-Buffering": "no",  # else nginx holds events back
     "Connection": "close",
 }
 
@@ -36,13 +36,13 @@ def answer(streams: Streams) -> Response:
 
 
 def read_request() -> tuple[Query, int | None]:
-    """Return the filters and the number to resume from; raise BadQuery."""
+    """Return the filters and the number to resume after, None for a new client; raise BadQuery."""
     arguments = request.args.to_dict(flat=False)
     since = once("since", arguments.pop("since")) if "since" in arguments else None
     for name in ("limit", "cursor"):
         if name in arguments:
             raise BadQuery(f"{name} is for /incidents: a stream has no pages")
-    # A browser that comes back sends both: the address as it was, and the header with the last event it has seen.
+    # A browser that reconnects sends both: its first `since` in the address, and the last event it has seen here.
     header = request.headers.get("Last-Event-ID")
     name, number = ("Last-Event-ID", header) if header else ("since", since)
     if number is not None and not re.fullmatch("[0-9]{1,18}", number):
@@ -51,12 +51,13 @@ def read_request() -> tuple[Query, int | None]:
 
 
 def _written(streams: Streams, query: Query, position: int, gap: str, connection: socket | None) -> Iterator[bytes]:
-    retry = MILLISECONDS_TO_RETRY + random.randrange(MILLISECONDS_TO_RETRY)  # noqa: S311  # after a restart all come
+    # With jitter, as all clients reconnect after a restart.
+    retry = MILLISECONDS_TO_RETRY + random.randrange(MILLISECONDS_TO_RETRY)  # noqa: S311
     yield f": event_monitor\nretry: {retry}\nid: {position}\n\n{gap}".encode()
     for turn in streams.follow(position, connection):
         if isinstance(turn, bytes):
-            continue  # nothing is asked on this connection any more
-        # An id without data is no event, but is remembered: what was filtered out is not looked through again.
+            continue  # a client of /stream has nothing to say
+        # A browser remembers an id without data, so that after a reconnect no filtered event is read again.
         yield turn.encoded(query, _encode) if turn.events else f":\nid: {turn.last}\n\n".encode()
 
 

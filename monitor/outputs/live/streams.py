@@ -1,8 +1,8 @@
 """All open streams, of both kinds: their bound, their turns, their end.
 
-A stream is a generator of what is written, and holds its position in the arrivals and no queue; while its client does
-not read, it holds one page and BYTES_IN_THE_KERNEL. It ends when its client leaves, when it has fallen behind what is
-kept, and when the server stops.
+A stream is a generator of what is written. It keeps its position in the arrivals and no queue; while its client does
+not read, it holds one page and BYTES_IN_THE_KERNEL. It ends when its client leaves or falls behind the kept events, and
+when the server stops.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from monitor.updates.text import describe_error
 
 log = logging.getLogger("event_monitor")
 
-SOCKET = "event_monitor.socket"  # where our own server puts a request's connection, in its environ
+SOCKET = "event_monitor.socket"  # the key in the environ under which our own server puts a request's connection
 SECONDS_BETWEEN_BEATS = 15
 SECONDS_AFTER_A_FAULT = 1
 SECONDS_TO_SAY_FAREWELL = 2
 BYTES_IN_THE_KERNEL = 64 * 1024  # left to itself, Linux would hold 4 MiB for a client that does not read
 BYTES_HEARD = 128  # of what a client sends, in one turn: twenty of the smallest frames, or a pong
-WOKEN_AT_ONCE = 50  # streams, then it is the turn of others
+WOKEN_AT_ONCE = 50  # streams, then others have their turn
 
 
 class Streams:
-    """The open streams, at most so many."""
+    """The open streams, at most `most`."""
 
     def __init__(self, arrivals: Arrivals, most: int) -> None:
         self._arrivals, self._most, self._open = arrivals, most, set[Client]()
@@ -45,20 +45,20 @@ class Streams:
         return len(self._open)
 
     def place(self, after: int | None) -> tuple[int, bool]:
-        """Return what `Arrivals.place` does; raise Unavailable, too, where there is no room for another stream."""
+        """Return what `Arrivals.place` does; raise Unavailable also during a stop, or where too many are open."""
         self._check_room()
         placed = self._arrivals.place(after)
-        self._check_room()  # others may have taken it while the history was read
+        self._check_room()  # others may have opened while the history was read
         return placed
 
     def _check_room(self) -> None:
         if self._is_stopping:
-            raise Unavailable("the server stops")
+            raise Unavailable("the server is stopping")
         if len(self._open) >= self._most:
-            raise Unavailable(f"{self._most} streams are open, as many as there may be")
+            raise Unavailable(f"{self._most} streams are open, the limit")
 
     def follow(self, position: int, connection: socket | None) -> Iterator[EventPage | bytes]:
-        """Yield a page of news, or what the client has sent, or now and then an empty page, to be heard of."""
+        """Yield pages of new events and bytes that the client sent, and an empty page every SECONDS_BETWEEN_BEATS."""
         client = Client(connection)
         self._open.add(client)
         if not self._watcher:
@@ -73,7 +73,7 @@ class Streams:
                             position = position if isinstance(turn, bytes) else turn.last
                             yield turn
                     if turn:
-                        gevent.sleep(0)  # who is far behind does not keep the others waiting
+                        gevent.sleep(0)  # a client that is far behind does not keep the others waiting
                         continue
                 if monotonic() >= next_beat:
                     next_beat = monotonic() + SECONDS_BETWEEN_BEATS
@@ -89,8 +89,8 @@ class Streams:
             self._open.remove(client)
 
     def stop(self) -> None:
-        """End every stream once it has told what has happened; cut off those whose clients do not read."""
-        gevent.sleep(2 * SECONDS_TO_GATHER)  # what has just come is told first
+        """End every stream after its last events; cut the connections of clients that do not read."""
+        gevent.sleep(2 * SECONDS_TO_GATHER)  # for the updates that have just come
         self._is_stopping = True
         self._wake()
         gevent.spawn_later(SECONDS_TO_SAY_FAREWELL, self._cut)
@@ -101,7 +101,7 @@ class Streams:
 
     def _page_after(self, position: int) -> EventPage | None:
         """Return the next page, or None for none just now; raise FellBehindError."""
-        with suppress(Unavailable):  # the history has said so in the log
+        with suppress(Unavailable):  # the history has logged it
             return self._arrivals.after(position) if position < self._arrivals.newest else None
         return None
 
@@ -110,8 +110,8 @@ class Streams:
             try:
                 if self._arrivals.wait():
                     self._wake()
-            except Exception as error:  # noqa: BLE001  # the streams stay, and are served once it is over
-                if not isinstance(error, Unavailable):  # which the history has said in the log
+            except Exception as error:  # noqa: BLE001  # streams stay open and go on after the fault
+                if not isinstance(error, Unavailable):  # the history has logged it
                     log.error("streams: %s", describe_error(error))
                 gevent.sleep(SECONDS_AFTER_A_FAULT)
 
@@ -123,9 +123,9 @@ class Streams:
 
 
 class Client:
-    """Who reads a stream; what it sends waits in the kernel for the stream's own turn.
+    """The client of a stream; what it sends waits in the kernel until the stream's turn.
 
-    Without our own server's connection, a client's leaving shows at the next write.
+    Under another server, which gives no connection, the next write finds out that a client has left.
     """
 
     def __init__(self, connection: socket | None) -> None:
@@ -141,7 +141,7 @@ class Client:
         self.wake.set()
 
     def read(self) -> bytes:
-        """Return the next of what the client has sent, empty for nothing."""
+        """Return at most BYTES_HEARD of what the client has sent, empty for nothing."""
         if not self.is_heard or self._connection is None:
             return b""
         self.is_heard = False
@@ -153,13 +153,13 @@ class Client:
         return heard
 
     def cut(self) -> None:
-        """End the connection, also if the client does not read."""
+        """Shut the connection down, also where the client does not read."""
         if self._connection is not None:
             with suppress(OSError):  # it is gone already
                 self._connection.shutdown(SHUT_RDWR)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening; the server closes the connection."""
         if self._connection is not None:
             self._ear.stop()
             self._ear.close()

@@ -1,7 +1,7 @@
 """`GET /ws`: the same as /stream over WebSocket, a JSON message for each update with its `number` in it.
 
-wsproto has the frames: https://www.rfc-editor.org/rfc/rfc6455. A client has nothing to say but pings, pongs and its
-close; one that says more than a little is closed.
+wsproto reads and writes the frames: https://www.rfc-editor.org/rfc/rfc6455. A client is expected to send pings, pongs
+and its close; everything else is dropped, and a client that sends much is closed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from socket import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flask import Response, abort, jsonify, request
+from flask import Response, abort, make_response, request
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
@@ -25,10 +25,10 @@ from monitor.outputs.live.sse import read_request
 from monitor.outputs.live.streams import SECONDS_BETWEEN_BEATS, SOCKET, Streams
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 SECONDS_FOR_A_PONG = 30
-MOST_BYTES_HEARD = 16 * 1024  # from one ping to the next
+MOST_BYTES_HEARD = 16 * 1024  # between two pings
 
 
 def answer(streams: Streams) -> Response:
@@ -38,10 +38,9 @@ def answer(streams: Streams) -> Response:
         abort(501, "/ws needs the server of event_monitor.py; /stream is the same without a WebSocket")
     is_upgrade = request.url_rule is not None and request.url_rule.websocket
     if not is_upgrade or request.headers.get("Sec-WebSocket-Version") != "13":
-        refusal = jsonify(error="/ws is a WebSocket, version 13: ask to upgrade to it, or read /stream")
-        refusal.status_code = 426
-        refusal.headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"})
-        return refusal
+        needed = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        error = "/ws is a WebSocket, version 13: ask to upgrade to it, or read /stream"
+        return make_response({"error": error}, 426, needed)
     key = request.headers.get("Sec-WebSocket-Key", "")
     if not re.fullmatch("[A-Za-z0-9+/]{22}==", key):
         abort(400, "Sec-WebSocket-Key is not 16 bytes in base64")
@@ -53,7 +52,7 @@ def answer(streams: Streams) -> Response:
 
 
 def _written(streams: Streams, query: Query, position: int, gap: str | None, connection: socket) -> Iterator[bytes]:
-    # No extension is agreed on, so messages are the same bytes for everyone; deflate would take 300 KB a client.
+    # Without extensions a message is the same bytes for every client; deflate would take 300 KB a client.
     protocol = Connection(ConnectionType.SERVER)
     heard_at, bytes_heard = monotonic(), 0
     yield protocol.send(TextMessage(gap) if gap else Ping())
@@ -71,16 +70,16 @@ def _written(streams: Streams, query: Query, position: int, gap: str | None, con
         if protocol.state is not ConnectionState.OPEN:
             return
         if bytes_heard > MOST_BYTES_HEARD:
-            yield protocol.send(CloseConnection(CloseReason.POLICY_VIOLATION, "a client of /ws says little"))
+            yield protocol.send(CloseConnection(CloseReason.POLICY_VIOLATION, "more than 16 KiB between two pings"))
             return
     yield protocol.send(CloseConnection(CloseReason.GOING_AWAY, "the stream ends"))
 
 
 def _reply(protocol: Connection, heard: bytes) -> bytes:
-    """Return what the protocol asks for, a pong or a close; the rest of what a client sends is dropped."""
+    """Return the answers to pings and to a close; drop the rest of what a client sends."""
     protocol.receive_data(heard)
-    asking = (event for event in protocol.events() if isinstance(event, Ping | CloseConnection))
-    return b"".join([protocol.send(event.response()) for event in asking])
+    answered = (event for event in protocol.events() if isinstance(event, Ping | CloseConnection))
+    return b"".join([protocol.send(event.response()) for event in answered])
 
 
 def _encode(event: Event) -> bytes:
@@ -88,12 +87,11 @@ def _encode(event: Event) -> bytes:
 
 
 class Upgraded(Response):
-    """The answer that goes on as a stream; Werkzeug's own has no body after 101."""
+    """A response whose body is the stream; Werkzeug's own sends no body after 101."""
 
     default_mimetype = None
     response: Iterator[bytes]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
-        """Answer as a WSGI application; the server closes what this returns."""
-        start_response(self.status, self.get_wsgi_headers(environ).to_wsgi_list())
+    def get_app_iter(self, environ: WSGIEnvironment) -> Iterator[bytes]:  # noqa: ARG002
+        """Return the body; the server closes it."""
         return self.response

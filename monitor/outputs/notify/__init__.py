@@ -1,4 +1,4 @@
-"""Notifications: each new update goes to the services of MONITOR_NOTIFY that want it, out of the request's way."""
+"""Notifications: the services of MONITOR_NOTIFY get, in the background, each new update that passes their filter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def init_app(app: Flask) -> None:
 
 
 def test(asked: Asked) -> int:
-    """Send a test message to each service, or say of what it would have been told; return the exit code."""
+    """Send a test message to each service, or list what it would have been told; return the exit code."""
     code: int = load(f"{__name__}.trial").test(asked.read(), asked.given["--since"])
     return code
 

@@ -1,7 +1,7 @@
-"""Sending: what waits in a service's queue goes out until the service took it, one greenlet a service.
+"""Sending: a greenlet for each service sends its queue's messages, at least once and in order for each incident.
 
-At least once, in order for each incident; no service waits for another. What fails is tried again, with growing pauses,
-for about a day. Of several processes the one that holds the lease sends.
+A failed message is retried for about a day, with growing pauses. Of several processes the one that holds the lease
+sends.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from monitor.updates.update import Update
 
 log = logging.getLogger("event_monitor")
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0  # seconds, doubled each time in between
-MOST_ATTEMPTS = 152  # with these pauses, about a day; counted, as a clock may jump
-MOST_AT_ONCE = 200  # incidents of a service looked at together
-SECONDS_TO_GATHER = 0.2  # in a storm a look at a long queue would follow every update
-SECONDS_BETWEEN_LOOKS = 2.0  # for messages that another process wrote, and for the lease
-SECONDS_TO_STOP, SECONDS_TO_FINISH = 3.0, 0.5  # from the stop, and from the last answer, whichever is later
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0  # seconds; each pause is twice the one before
+MOST_ATTEMPTS = 152  # about a day with these pauses; a count, as a clock may jump
+MOST_AT_ONCE = 200  # incidents of a service that are looked at together
+SECONDS_TO_GATHER = 0.2  # between looks at a queue, else in a storm every update would cause one
+SECONDS_BETWEEN_LOOKS = 2.0  # at what another process wrote, and at the lease
+SECONDS_TO_STOP, SECONDS_TO_FINISH = 3.0, 0.5  # after the stop, and after the server's last answer; the later counts
 SECONDS_TO_WORRY = 300.0
 
 
 class Notifier:
-    """Has every update queued for the services that take it, and runs a Sender for each service."""
+    """Queues each update for the services that take it, and runs a Sender for each service."""
 
     def __init__(self, services: Sequence[Service], pipeline: Pipeline, pages: Pages) -> None:
         self._history, self._pages = pipeline.history, pages
@@ -67,7 +67,7 @@ class Notifier:
             self._senders[name].wake.set()
 
     def _is_ours(self) -> bool:
-        """Tell whether this process sends; raise Unavailable."""
+        """Tell whether this process holds the lease; raise Unavailable."""
         with self._asking:
             is_held = self._lease.is_held()
             if is_held and not self._is_tidy:
@@ -80,7 +80,7 @@ class Notifier:
         self._give_up_at = monotonic() + SECONDS_TO_STOP
 
     def _close(self) -> None:
-        """Send what can be sent soon; the server's last answers have brought the last of it."""
+        """Send for a moment more; the updates of the server's last answers are queued by now."""
         give_up_at = max(self._give_up_at, monotonic() + SECONDS_TO_FINISH)
         for sender in self._senders.values():
             sender.stop_at = give_up_at
@@ -110,10 +110,10 @@ class Notifier:
 
 @dataclass(slots=True, eq=False)
 class Sender:
-    """Works one service's queue.
+    """Sends one service's queue.
 
     `is_ours` is asked before each message. `pauses` say when an incident's next attempt is due, by the monotonic clock.
-    `head` is the number of the first message that waits, `since` the time at which it became that, or one was sent.
+    `head` is the number of the first waiting message, `since` when it became the first or when a message was last sent.
     """
 
     service: Service
@@ -141,7 +141,7 @@ class Sender:
         return f"{self.service.name} has taken nothing for {int(self.seconds_stuck / 60)} minutes"
 
     def run(self) -> None:
-        """Send for ever, or until a stop once nothing more can be sent in time."""
+        """Send until a stop, and then what is due before `stop_at`."""
         while True:
             self.wake.clear()
             try:
@@ -154,7 +154,7 @@ class Sender:
             self.wake.wait(max(0.0, min(due - monotonic(), SECONDS_BETWEEN_LOOKS)))
 
     def _send_due(self) -> float:
-        """Send what is due; return when the next is."""
+        """Send the messages that are due; return when the next is due."""
         is_ours = self.is_ours()
         heads = self.queue.first(MOST_AT_ONCE if is_ours else 1)
         first = heads[0].number if heads else None
@@ -172,14 +172,14 @@ class Sender:
     def _send(self, incident: tuple[str, str], message: Message) -> None:
         try:
             reason = self.service.tell(self.pages.shown(message.update))
-        except Exception as error:  # noqa: BLE001  # whatever a message does to a plugin, the others are sent
+        except Exception as error:  # noqa: BLE001  # a plugin's bug holds up no other message
             reason = type(error).__name__
         name = self.service.name
         self.outcomes["failed" if reason else "sent"] += 1
         if reason and message.attempts + 1 < MOST_ATTEMPTS:
             if incident not in self.pauses:
                 log.warning("notify: %s: %s; it is tried again for a day", name, reason)
-            # With jitter: those that failed together shall not come back together.
+            # With jitter, so that messages that failed together are not retried together.
             pause = min(FIRST_PAUSE * 2.0**message.attempts, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
             self.pauses[incident] = monotonic() + pause
             self.queue.failed(message)

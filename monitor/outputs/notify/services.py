@@ -1,4 +1,4 @@
-"""Services: which updates each takes, and how it is told of one. Apprise does the telling."""
+"""Services: which updates each takes, and what it is sent of them. Apprise does the sending."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ from monitor.updates.impacts import COMPONENT_IMPACTS, RANK, impact_of, is_maint
 from monitor.updates.text import one_line
 from monitor.updates.update import Update
 
-# Apprise's colours, and PagerDuty's severities; otherwise info.
+# Apprise's colour and PagerDuty's severity of an impact; every other impact is info.
 ALARMS = {
     "critical": (NotifyType.FAILURE, "critical"),
     "major": (NotifyType.FAILURE, "error"),
     "minor": (NotifyType.WARNING, "warning"),
     "unstated": (NotifyType.WARNING, "warning"),
 }
-# Services that keep an incident for each of ours, by Apprise's plugin: the attribute that holds its key, and the
-# actions that open and end it.
-DEDUP = ("dedup", "trigger", "resolve")
+# Services that keep an incident for each of ours: Apprise's plugin, and its attribute for the incident's key.
 INCIDENT_KEYS = {
-    "NotifyFireHydrant": DEDUP,  # https://docs.firehydrant.com/docs/events-data-model
-    "NotifyGoAlert": ("dedup", "trigger", "close"),  # https://github.com/target/goalert: IntegrationKeys.md
-    "NotifyILert": DEDUP,  # https://docs.ilert.com/developer-docs/rest-api/api-reference/events
-    "NotifyIncidentIO": DEDUP,  # https://docs.incident.io/alerts/http
-    "NotifyJira": ("alias", "new", "close"),  # https://jira.atlassian.com/browse/JSDCLOUD-14179
-    "NotifyOpsgenie": ("alias", "new", "close"),  # https://docs.opsgenie.com/docs/alert-api#close-alert
-    "NotifyOpsiMate": DEDUP,  # https://docs.opsimate.dev/docs/integrations/custom-alerts
-    "NotifyPagerDuty": DEDUP,  # https://developer.pagerduty.com/docs/events-api-v2-overview
-    "NotifyPagerTree": ("thirdparty", "create", "resolve"),  # https://pagertree.com/docs/integration-guides/webhook
-    "NotifySIGNL4": ("external_id", "trigger", "resolve"),  # https://docs.signl4.com/integrations/webhook/webhook.html
-    "NotifySplunk": ("entity_id", "map", "recovery"),  # https://kb.victorops.com/?p=593
-    "NotifySquadcast": DEDUP,  # https://support.squadcast.com/integrations/incident-webhook-incident-webhook-api
+    "NotifyFireHydrant": "dedup",  # https://docs.firehydrant.com/docs/events-data-model
+    "NotifyGoAlert": "dedup",  # https://github.com/target/goalert: IntegrationKeys.md
+    "NotifyILert": "dedup",  # https://docs.ilert.com/developer-docs/rest-api/api-reference/events
+    "NotifyIncidentIO": "dedup",  # https://docs.incident.io/alerts/http
+    "NotifyJira": "alias",  # https://jira.atlassian.com/browse/JSDCLOUD-14179
+    "NotifyOpsgenie": "alias",  # https://docs.opsgenie.com/docs/alert-api#close-alert
+    "NotifyOpsiMate": "dedup",  # https://docs.opsimate.dev/docs/integrations/custom-alerts
+    "NotifyPagerDuty": "dedup",  # https://developer.pagerduty.com/docs/events-api-v2-overview
+    "NotifyPagerTree": "thirdparty",  # https://pagertree.com/docs/integration-guides/webhook
+    "NotifySIGNL4": "external_id",  # https://docs.signl4.com/integrations/webhook/webhook.html
+    "NotifySplunk": "entity_id",  # https://kb.victorops.com/?p=593
+    "NotifySquadcast": "dedup",  # https://support.squadcast.com/integrations/incident-webhook-incident-webhook-api
 }
-# Attributes of Apprise's plugins that hold what a tap on the message, or a button of it, opens.
+# The plugins' attributes for the address that a tap on the message, or on its button, opens.
 PLACES_OF_LINKS = frozenset({"click", "supplemental_url"})
 SECONDS_IN_ALL = 60
 
@@ -54,19 +52,19 @@ class Service:
 
     name: str
     key: str
-    pages: frozenset[str] = frozenset()
-    components: frozenset[str] = frozenset()
-    min_impact: str = "none"
-    maintenance: bool = True
-    incident_key: tuple[str, str, str] | None = None
-    plugin: Any = field(default=None, repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    pages: frozenset[str]
+    components: frozenset[str]
+    min_impact: str
+    maintenance: bool
+    incident_key: str | None
+    plugin: Any = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
     def takes(self, update: Update) -> bool:
         """Tell whether the update passes the filter.
 
-        What ended passes for a service with incident keys whatever else the filter says: what was raised must be
-        resolved, also after the component was taken off the incident, or the incident made maintenance.
+        For a service with incident keys the end of an incident passes every filter but `pages`: what was raised must be
+        resolved, also after the component was taken off the incident, or the incident became maintenance.
         """
         if self.pages and self.pages.isdisjoint((update.page.casefold(), update.page_id.casefold())):
             return False
@@ -77,7 +75,7 @@ class Service:
         impact = impact_told(update)
         if impact == "maintenance" or is_maintenance(update):
             return self.maintenance
-        # An impact that nobody gave passes: a message too many costs less than one too few.
+        # An unstated impact passes: a message too many costs less than one too few.
         return self.min_impact == "none" or impact == "unstated" or RANK[impact] <= RANK[self.min_impact]
 
     def tell(self, update: Update) -> str | None:
@@ -85,9 +83,8 @@ class Service:
         kind, severity = ALARMS.get(impact_told(update), (NotifyType.INFO, "info"))
         body, link = wording.body(update), wording.link_of(update)
         if self.incident_key:
-            attribute, opens, ends = self.incident_key
-            setattr(self.plugin, attribute, key_of(update))
-            self.plugin.action = opens if update.is_open else ends
+            setattr(self.plugin, self.incident_key, key_of(update))
+            self.plugin.action = "map"  # resolve on SUCCESS, else raise
         if self.name.startswith("pagerduty"):
             self.plugin.severity = severity
         if hasattr(self.plugin, "subject"):
@@ -100,8 +97,7 @@ class Service:
 
     def send(self, title: str, body: str, kind: NotifyType = NotifyType.INFO) -> str | None:
         """Send a text; return None, or why it was not taken."""
-        sender = Apprise(asset=self.plugin.asset)
-        sender.add(self.plugin)
+        sender = Apprise(self.plugin, asset=self.plugin.asset)
         try:
             with gevent.Timeout(SECONDS_IN_ALL):
                 result = sender.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
@@ -109,14 +105,14 @@ class Service:
             return f"no answer within {SECONDS_IN_ALL} s"
         if result:
             return None
-        said = " ".join([entry.message for entry in result.logs()][:1]) or "refused"
+        said = next((entry.message for entry in result.logs()), "refused")
         for secret in self.secrets:
             said = said.replace(secret, "…")
         return one_line(said, 200)
 
 
 def impact_told(update: Update) -> str:
-    """Return one of IMPACTS; a component's change counts as the worse of both its statuses, so on its way back too."""
+    """Return one of IMPACTS: of a component's change that of the worse of its two statuses, also when it recovers."""
     impact = impact_of(update)
     if not update.is_component_update or impact == "maintenance":
         return impact
@@ -124,6 +120,6 @@ def impact_told(update: Update) -> str:
 
 
 def key_of(update: Update) -> str:
-    """Return what a service knows an incident by: a hash, as no separator is safe in a provider's ids."""
+    """Return an incident's key at a service: a hash, as no separator is safe in a provider's ids."""
     identity = [update.page_id, "component" if update.is_component_update else "incident", update.subject]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

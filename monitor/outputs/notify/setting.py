@@ -1,6 +1,6 @@
-"""The setting MONITOR_NOTIFY: a list of Apprise URLs, https://appriseit.com/services/, to the services that they name.
+"""MONITOR_NOTIFY, a list of Apprise URLs (https://appriseit.com/services/) -> Service.
 
-An address holds its service's secrets, so it is never shown.
+A URL holds its service's secrets, so no error shows it.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from monitor.settings import from_json
 GOOD = '"slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"'
 MIN_IMPACTS = ("none", "minor", "major", "critical")
 SECONDS_TO_ANSWER = 30.0
-# Apprise waits 5.5 s, a long time in an outage; PagerDuty takes 120 a minute for each key:
+# Apprise waits 5.5 s between messages, which is long in an outage; PagerDuty takes 120 a minute for each key:
 # https://developer.pagerduty.com/docs/events-api-v2-overview#api-limits
 SECONDS_BETWEEN_PAGES = 0.5
 ASSET = AppriseAsset(
     app_id="event_monitor",
     app_desc="event_monitor",
     app_url="",
-    image_url_mask="",  # no pictures from elsewhere in a message
+    image_url_mask="",  # no images of Apprise's in a message
     image_url_logo="",
     async_mode=False,
-    service_timeout=0,  # with one it hands each message to a thread, whose end the program's own end would wait for
+    service_timeout=0,  # with a timeout each message gets a thread, and the program could not end before it
 )
 
-logging.getLogger("apprise").addHandler(logging.NullHandler())  # Python would print what it says to stderr
+logging.getLogger("apprise").addHandler(logging.NullHandler())  # else Python prints its warnings on stderr
 
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-# What an entry may say beside its url.
+# The members of an entry beside its url: a check, and what the check wants, in words.
 MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pages": (_are_texts, "a list of texts"),
     "components": (_are_texts, "a list of texts"),
@@ -51,7 +51,7 @@ MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def parse(value: str) -> tuple[Service, ...]:
-    """Return the services of a list, plain or in JSON, of addresses or of objects with MEMBERS; raise ValueError."""
+    """Return the services in a list of URLs, plain or JSON, or of JSON objects with MEMBERS; raise ValueError."""
     try:
         return tuple(_services(value))
     except ValueError as error:
@@ -59,7 +59,7 @@ def parse(value: str) -> tuple[Service, ...]:
 
 
 def _services(value: str) -> list[Service]:
-    # Addresses may hold commas themselves.
+    # Not split at each comma: a URL may hold commas.
     entries = from_json(value) if value.lstrip().startswith(("[", "{")) else re.split(r",?\s+", value.strip(", \n"))
     if not isinstance(entries, list) or not entries:
         raise ValueError("is not a list of Apprise URLs")
@@ -90,7 +90,7 @@ def _service(entry: object, before: Sequence[Service]) -> Service:
         if member in given and not is_good(given[member]):
             raise ValueError(f"({schema}): {member} is not {good}")
     if "rto=" not in url:
-        plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow one would get it again
+        plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow service would get a message twice
     kind = type(plugin).__name__
     if kind == "NotifyPagerDuty":
         plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES
@@ -103,7 +103,7 @@ def _service(entry: object, before: Sequence[Service]) -> Service:
         pages=frozenset(map(str.casefold, given.get("pages", ()))),
         components=frozenset(map(str.casefold, given.get("components", ()))),
         min_impact=given.get("min_impact", "none"),
-        maintenance=given.get("maintenance", kind not in INCIDENT_KEYS),  # nobody is paged for a plan
+        maintenance=given.get("maintenance", kind not in INCIDENT_KEYS),  # planned work pages nobody
         incident_key=INCIDENT_KEYS.get(kind),
         plugin=plugin,
         secrets=tuple(part for part in re.split(r"[/:?&=@]+", unquote(url.partition("://")[2])) if len(part) > 5),

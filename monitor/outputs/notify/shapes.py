@@ -1,16 +1,18 @@
-"""Shapes: where Apprise's own way with a service does not reach a phone, or does not close what it opened.
+"""Shapes: functions that change what an Apprise plugin posts, where its own message shows no preview on a phone, or
+where it does not close the alert that it opened.
 
-Each is given Apprise's plugin and changes how that one builds what it posts. A plugin that has a place of its own for
-an update's link takes it as `click`; one that shapes what it is told has `subject`, the incident's own title, too.
+`Service.tell` sets the attributes `click`, an update's link, and `subject`, the incident's own title, of a plugin that
+has them.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from apprise import NotifyFormat
+from apprise import NotifyFormat, NotifyType
 from apprise.plugins.jira import JIRA_API_LOOKUP
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
 from apprise.plugins.slack import SlackMode
@@ -18,7 +20,7 @@ from requests import post
 
 
 def slack(plugin: Any) -> None:
-    """Give a message `text`, without which a phone shows that there is something and not what, and link its title.
+    """Add the `text` that a phone shows as the preview, and link the title.
 
     https://docs.slack.dev/reference/methods/chat.postMessage and legacy-secondary-message-attachments there.
     """
@@ -41,7 +43,7 @@ def slack(plugin: Any) -> None:
 
 
 def teams(plugin: Any) -> None:
-    """Write a card of plain runs of text, which wrap, with a button: a TextBlock reads Markdown and cuts a title.
+    """Write a card of TextRuns, which are plain and wrap, with a button; a TextBlock reads Markdown and cuts a title.
 
     https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features
     """
@@ -65,32 +67,32 @@ def _runs(text: str, **style: str) -> dict[str, Any]:
 
 
 def as_text(plugin: Any) -> None:
-    """Send text as text: as Markdown, dashes and addresses would be full of backslashes where that is not rendered."""
+    """Send plain text: in Markdown, Apprise puts backslashes before dashes and into addresses."""
     plugin.notify_format = NotifyFormat.TEXT
 
 
-def _close_by_alias(alerts_of_regions: dict[str, str]) -> Callable[[Any], None]:
-    """Make Apprise's Opsgenie and Jira close the alert: they ask by the id of a request, which is not the alert's."""
+def close_by_alias(alerts_of_regions: dict[str, str], plugin: Any) -> None:
+    """Make Apprise's Opsgenie and Jira close an alert by its alias; they use a request's id, which is not the alert's.
 
-    def shape(plugin: Any) -> None:
-        send, alerts = plugin.send, alerts_of_regions[plugin.region_name]
+    An alert is raised for every type of message but SUCCESS: Apprise's own map only adds a note for INFO.
+    """
+    send, alerts = plugin.send, alerts_of_regions[plugin.region_name]
 
-        def send_or_close(body: str, **rest: Any) -> bool:
-            if plugin.action != "close":
-                return bool(send(body=body, **rest))
-            note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
-            return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
+    def send_or_close(body: str, notify_type: NotifyType, **rest: Any) -> bool:
+        if notify_type != NotifyType.SUCCESS:
+            plugin.action = "new"
+            return bool(send(body=body, notify_type=notify_type, **rest))
+        note, by_alias = {"source": plugin.app_id, "note": body}, {"identifierType": "alias"}
+        return bool(plugin._fetch(post, f"{alerts}/{plugin.alias}/close", note, by_alias)[0])
 
-        plugin.send = send_or_close
-
-    return shape
+    plugin.send = send_or_close
 
 
 # By Apprise's plugin.
 SHAPES: dict[str, Callable[[Any], None]] = {
     "NotifyGoogleChat": as_text,
-    "NotifyJira": _close_by_alias(JIRA_API_LOOKUP),
-    "NotifyOpsgenie": _close_by_alias(OPSGENIE_API_LOOKUP),
+    "NotifyJira": partial(close_by_alias, JIRA_API_LOOKUP),
+    "NotifyOpsgenie": partial(close_by_alias, OPSGENIE_API_LOOKUP),
     "NotifySlack": slack,
     "NotifyWebexTeams": as_text,
     "NotifyWorkflows": teams,

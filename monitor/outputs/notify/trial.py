@@ -1,5 +1,5 @@
-"""Trial: `--test-notify` sends each service a test message; with `--since 30d` it sends nothing and lists, for each
-service, the kept updates that it would have been told, so that a filter is tried before a night depends on it.
+"""Trial: `--test-notify` sends each service a test message. With `--since 30d` it sends nothing: it tries the filters,
+and lists for each service the kept updates that would have been sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def test(config: Mapping[str, Any], since: Sequence[str]) -> int:
-    """Try the services; print what came of it, and return the exit code."""
+    """Try the services; print the result, and return the exit code."""
     services: Sequence[Service] = config.get("NOTIFY", ())
     if not services:
         return _refuse("MONITOR_NOTIFY is not set")
@@ -62,7 +62,7 @@ def _tell(services: Sequence[Service], since: datetime, kept: History, pages: Pa
 
 
 def _told(kept: History) -> Iterator[Update]:
-    """Yield the kept updates in the order of their arrival, without those that came after a newer one."""
+    """Yield the kept updates in the order of their arrival, without the late ones, of which no service is told."""
     newest: dict[tuple[str, bool, str], datetime] = {}
     after = 0
     while arrivals := kept.arrivals(after, READ_AT_ONCE):

@@ -1,7 +1,7 @@
-"""Wording: an update as a title and a body for a person with a phone, which ring nobody.
+"""Wording: an update as a title and a body for a phone, without mentions that would notify other people.
 
-The title says what, how bad and since when: `GitHub, major: Incident with Actions (investigating, began 2026-06-01
-07:30 UTC)`; the body what was said, and of which components.
+Title: `GitHub, major: Incident with Actions (investigating, began 2026-06-01 07:30 UTC)`. The body is the message, the
+components with their statuses, and the time of the update where it differs from the incident's beginning.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.text import one_line
 from monitor.updates.update import LONGEST_NAME, LONGEST_PRODUCT, NOTHING, Component, Update, message, page_name
 
-# What rings somewhere: `@here`, `<@U1>`, `<!channel>`, `<users/all>`. Discord finds its own within words too:
+# Mentions, which notify people: `@here`, `<@U1>`, `<!channel>`, `<users/all>`. Discord finds its own within words, too:
 # https://discord.com/developers/docs/reference#message-formatting
-_ringing = re.compile(r"(?<!\w)@|@(?=everyone|here)|<(?=[^\s\d=])", re.IGNORECASE)
-URL_CHARACTERS = "%/:?#[]!$&'()*+,;=~"  # RFC 3986, but for @, which may ring
+_mention = re.compile(r"(?<!\w)@|@(?=everyone|here)|<(?=[^\s\d=])", re.IGNORECASE)
+URL_CHARACTERS = "%/:?#[]!$&'()*+,;=~"  # RFC 3986, without @, which may begin a mention
 
 
 def title(update: Update) -> str:
@@ -44,21 +44,21 @@ def body(update: Update) -> str:
 
 
 def link_of(update: Update) -> str | None:
-    """Return the address of an update's page with nothing in it that ends a line, rings or formats."""
+    """Return the link to an update's page, without characters that end a line, mention somebody or format."""
     return quote(update.shortlink, safe=URL_CHARACTERS) if update.shortlink else None
 
 
 def quiet(text: str) -> str:
-    """Write `@` and `<` full-width where they ring: it reads the same, hides nothing, and no service takes it so."""
-    return _ringing.sub(lambda found: chr(ord(found[0]) + 0xFEE0), text)
+    """Write the `@` and `<` of mentions full-width: they read the same, and no service takes them for a mention."""
+    return _mention.sub(lambda found: chr(ord(found[0]) + 0xFEE0), text)
 
 
 def _words(update: Update) -> list[str]:
-    """Return how bad it is and how far they are; of what is over that first; of a component what it is and was."""
+    """Return impact and status, the status first once it is over; of a component its status, and the one before."""
     impact, status = impact_of(update), _in_words(update.status)
     if update.is_component_update:
         return [status, *([f"was {_in_words(update.old_status)}"] if update.old_status else [])]
-    if impact not in ("critical", "major", "minor", "maintenance"):  # nobody said that it is bad, nor that it is not
+    if impact not in ("critical", "major", "minor", "maintenance"):  # unstated, or none
         return [status or "update"]
     return [word for word in ((impact, status) if update.is_open else (status, impact)) if word]
 

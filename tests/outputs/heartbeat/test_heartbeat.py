@@ -16,7 +16,7 @@ QUICKLY = "import monitor.outputs.heartbeat.beats as beats\nbeats.SECONDS = beat
 
 @pytest.fixture
 def watcher():
-    """What watches from elsewhere: it keeps what it was asked, and answers with `status`."""
+    """A monitor of cron jobs: it keeps the method and path of each request in `beats`, and answers with `status`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -78,7 +78,7 @@ def test_one_that_fails_is_logged_once_and_tried_on_without_showing_its_address(
     assert more_beats(watcher)
     assert more_beats(watcher)
     watcher.status = 200
-    until(lambda: "taken again" in monitor.log())
+    until(lambda: "accepted again" in monitor.log())
 
     assert monitor.log().count("heartbeat: it answered 500; tried again every minute\n") == 1
     assert monitor.get("/health").json()["status"] == "ok"

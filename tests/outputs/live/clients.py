@@ -1,4 +1,4 @@
-"""Clients of /stream and /ws; what a test has opened is closed at its end."""
+"""Clients of /stream and /ws; each is closed at the end of the test that opened it."""
 
 import contextlib
 import http.client
@@ -54,7 +54,7 @@ def websocket(monitor, query=""):
 
 
 def upgraded(monitor):
-    """A WebSocket's connection, for a client that does what no library does."""
+    """The bare connection of a WebSocket, for a client that behaves as no library does."""
     head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     head += "Sec-WebSocket-Version: 13\r\n"
     connection = dial(monitor, f"{head}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
@@ -62,7 +62,7 @@ def upgraded(monitor):
 
 
 def unread(monitor):
-    """A stream's connection, for a client that does what no library does."""
+    """The bare connection of a stream, for a client that does not read."""
     return opened.enter_context(dial(monitor, b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 
 

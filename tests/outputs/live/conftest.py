@@ -1,4 +1,4 @@
-"""A monitor for the tests of streams that leave it as it was, and what a test has opened, closed."""
+"""One monitor for the tests of streams; every client of a test is closed at its end."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.conftest import Monitor
 from tests.outputs.live.clients import opened
 
 QUICK = "from monitor.outputs.live import streams; streams.SECONDS_BETWEEN_BEATS = 0.2"
-# So many pages that streams go from stored arrivals to the newest and back.
+# Streams then need many pages, of which few stay in the cache.
 SMALL_PAGES = "from monitor.outputs.live import arrivals; arrivals.ARRIVALS_IN_A_PAGE = 3; arrivals.PAGES_KEPT = 2"
 
 

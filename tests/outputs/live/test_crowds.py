@@ -3,8 +3,6 @@
 import contextlib
 import itertools
 import json
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +11,10 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
-from tests.conftest import ROOT, incident, rest, until
+from tests.conftest import incident, rest, until
 from tests.outputs.live.clients import Reader, names, resident, unread, upgraded, websocket
 from tests.outputs.live.conftest import SMALL_PAGES
+from tests.test_command_line import run
 
 
 @pytest.mark.parametrize(
@@ -66,9 +65,7 @@ def test_more_streams_than_may_be_open_are_told_to_come_later_and_a_client_that_
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1e3"])
 def test_a_bound_that_is_no_number_stops_the_start(number):
-    environment = {"MONITOR_MAX_STREAMS": number, "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "event_monitor.py"]
-    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    refused = run(MONITOR_MAX_STREAMS=number)
 
     assert refused.returncode == 2
     assert refused.stderr.startswith("event_monitor: MONITOR_MAX_STREAMS is not a whole number")

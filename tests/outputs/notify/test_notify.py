@@ -5,7 +5,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,7 @@ from monitor.updates.update import Component
 from tests.conftest import ROOT, dial, environment, incident, payload, preceded_by, until
 from tests.endpoints import Endpoint, Mailbox
 from tests.history.test_history import update
-from tests.test_command_line import CLEAN
+from tests.test_command_line import CLEAN, run
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"
 OTHER_SLACK = "slack://T2JJ3T3L2/A2BRTD4JD/SIiajkdnlazkcOXrIdevi7FQ/"
@@ -29,7 +28,7 @@ PAGERDUTY = "pagerduty://INTEGRATIONKEY@APIKEY/monitor/status"
 SECRETS = ("TIiajkdnlazkcOXrIdevi7FQ", "INTEGRATIONKEY", "APIKEY", "s3cret")
 TO_SLACK, TO_PAGERDUTY = "/hooks.slack.com/services", "/events.pagerduty.com/v2/enqueue"
 
-# Whatever Apprise sends to some host arrives at the endpoint, the host in its path; without Apprise's own pauses.
+# Apprise's requests go to the endpoint, with their own host in the path, and without Apprise's own pauses.
 POINTED_AT = """
 import requests
 from urllib.parse import urlsplit
@@ -57,7 +56,7 @@ def mailbox():
 
 
 def pointed_at(endpoint, more="", **constants):
-    """What makes Apprise speak to an endpoint here, and the pauses short."""
+    """Python that directs Apprise to an endpoint on this machine and shortens the pauses."""
     constants = {"FIRST_PAUSE": 0.2, "LONGEST_PAUSE": 0.4, "SECONDS_BETWEEN_LOOKS": 0.1} | constants
     settings = "".join(f"sending.{name} = {value}\n" for name, value in constants.items())
     return f"ENDPOINT = '{endpoint.url}'\n{POINTED_AT}\nfrom monitor.outputs.notify import sending\n{settings}\n{more}"
@@ -65,7 +64,7 @@ def pointed_at(endpoint, more="", **constants):
 
 @pytest.fixture
 def notifying(start, endpoint):
-    """Start a monitor that notifies these services, all of them at the endpoint, after some more Python."""
+    """Start a monitor that notifies these services, all at the endpoint; `more` is Python that runs before it."""
 
     def begin(*services, constants=None, more="", **settings):
         settings = {"MONITOR_NOTIFY": json.dumps(services)} | settings
@@ -76,7 +75,7 @@ def notifying(start, endpoint):
 
 @pytest.fixture
 def told(monkeypatch):
-    """Tell a service in this process, and return what it got: (host and path, query, JSON) of each request."""
+    """Tell a service of updates in this process; return (host and path, query, JSON) of each request that it got."""
     monkeypatch.setattr("apprise.url.URLBase.throttle", lambda *_, **__: None)
 
     def tell(service, *updates):
@@ -207,8 +206,8 @@ def test_slack_in_blocks_has_the_preview_too(told):
     assert section["text"]["text"].splitlines() == [*LINES, BAD_DAY["shortlink"]]
 
 
-def test_a_test_message_has_its_title_in_slack_and_in_teams(monkeypatch):
-    for url in (SLACK, "workflow://teams.example/WORKFLOW/SIGNATURE"):
+def test_a_test_message_is_sent_with_its_title(monkeypatch):
+    for url in (SLACK, "workflow://teams.example/WORKFLOW/SIGNATURE", "opsgenie://APIKEYAPIKEY", "jira://APIKEYAPIKEY"):
         sent = []
         monkeypatch.setattr(requests.Session, "request", lambda *_, data=None, sent=sent, **__: sent.append(data))
         parse(url)[0].send("event_monitor: test message", "It works")
@@ -768,12 +767,13 @@ def test_no_secret_is_logged_or_answered_when_services_fail(notifying, endpoint)
 def test_test_notify_sends_one_message_to_each_and_reports(endpoint, mailbox):
     mail = f"mailto://127.0.0.1:{mailbox.port}/?from=monitor@example.com&to=oncall@example.com"
 
-    def run(*services):
+    def tried(*services):
         settings = CLEAN | ({"MONITOR_NOTIFY": json.dumps(services)} if services else {})
         command = [*preceded_by(pointed_at(endpoint)), "--test-notify"]
         return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=20, check=False)
 
-    good, bad, unset = run(SLACK, mail), run(SLACK, "mailto://127.0.0.1:1/?from=a@example.com&to=b@example.com"), run()
+    unreachable = "mailto://127.0.0.1:1/?from=a@example.com&to=b@example.com"
+    good, bad, unset = tried(SLACK, mail), tried(SLACK, unreachable), tried()
 
     assert (good.returncode, good.stdout) == (0, "slack: sent\nmailto: sent\n")
     assert (bad.returncode, bad.stdout.splitlines()[0]) == (1, "slack: sent")
@@ -783,9 +783,7 @@ def test_test_notify_sends_one_message_to_each_and_reports(endpoint, mailbox):
 
 
 def replayed(since, *services, **settings):
-    settings = CLEAN | {"MONITOR_NOTIFY": json.dumps(services)} | settings
-    command = [sys.executable, "event_monitor.py", "--test-notify", "--since", since]
-    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=20, check=False)
+    return run("--test-notify", "--since", since, MONITOR_NOTIFY=json.dumps(services), **settings)
 
 
 def test_since_lists_what_each_service_would_have_been_told_and_sends_and_writes_nothing(start, endpoint, url):
