@@ -1,12 +1,12 @@
 """incident.io's webhooks -> Update, signed as https://www.standardwebhooks.com describes.
 
 https://docs.incident.io/integrations/webhooks and https://docs.incident.io/api-reference/incident-statuses-v1
-Fields: https://api.incident.io/v1/openapiV3.json. An account's owner subscribes to the account's incidents and to what
-its own status pages tell. No document says that a public status page of incident.io posts to its subscribers. Private
+Fields: https://api.incident.io/v1/openapiV3.json. An account's owner subscribes to the account's incidents and to the
+updates of its status pages. No document says that a public status page of incident.io posts to its subscribers. Private
 incidents, which come as ids only, and all other events are ignored.
 An account's incident names no page: `?page=` does, else the Slack team is the page. A status page's incident has the
 page's id. Its components have ids only, so they give the impact and are not named. An account names its own
-severities: SEV0 and SEV1 are critical, SEV2 is major, SEV3 and further are minor, others stay as they are.
+severities: SEV0 and SEV1 are critical, SEV2 is major, SEV3 and higher numbers are minor, other names stay.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def verify(config: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -
         webhook.verify(body, dict(headers), json_parse=False)
     # The library raises ValueErrors, too, on malformed signatures: binascii.Error and UnicodeDecodeError.
     except (load("standardwebhooks").WebhookVerificationError, ValueError):
-        abort(401, "webhook-id, webhook-timestamp and webhook-signature do not sign this body, or not just now")
+        abort(401, "webhook-signature does not sign webhook-id, this body and a webhook-timestamp of the last minutes")
 
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
@@ -130,7 +130,7 @@ def _update(given: JSONObject) -> JSONObject:
     return incident_update(given.get("id"), status, given.get("message"), given.get("published_at"))
 
 
-def webhook(value: str) -> object:
+def webhook_with_secret(value: str) -> object:
     """Return the Webhook that verifies with a secret, base64 with or without `whsec_` before it; raise ValueError."""
     encoded = value.strip().removeprefix("whsec_").rstrip("=")
     try:
@@ -142,4 +142,4 @@ def webhook(value: str) -> object:
     return load("standardwebhooks").Webhook(secret)
 
 
-SETTINGS: Settings = {"WEBHOOK_SECRET_INCIDENTIO": webhook}
+SETTINGS: Settings = {"WEBHOOK_SECRET_INCIDENTIO": webhook_with_secret}
