@@ -25,7 +25,7 @@ EXAMPLE = 'MONITOR_PAGES="OpenAI, GitHub, https://status.example.com"'
 MOST_NEAREST = 3
 _host = re.compile(r"(?=.{1,253}$)(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]+)")  # a name or IPv6
 
-# Values of `platform` whose pages push webhooks, to subscribers or to a cloud's account, and whose pages can be polled.
+# Platforms that push webhooks (AWS and Azure to an account of theirs), and platforms with an API or a feed.
 PUSH = frozenset("statuspage betterstack instatus statusio aws azure".split())
 POLL = frozenset("statuspage incidentio betterstack instatus statusio".split())
 

@@ -1,7 +1,7 @@
 """JSON from strangers: decode a request's body, and read its fields safely.
 
-Dialects read fields with these functions, so that a value of the wrong type counts as absent and raises nothing. A
-number is decoded as text: it has no digit limit, no infinity, and is never served as something that is not JSON.
+Dialects read fields with these functions: a value of the wrong type counts as absent and raises nothing. A number is
+decoded as text, so that it has no digit limit, and no infinity or NaN is served as JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def text(value: object) -> str | None:
 
 
 def word(value: object) -> str | None:
-    """Return a text, cut, that many updates repeat: one object is kept for all of them. Blank texts are None."""
+    """Return a short text, cut, or None as text() does; equal ones share one object, as many updates repeat them."""
     return _shared(value[:LONGEST_NAME]) if type(value) is str and value and not value.isspace() else None
 
 

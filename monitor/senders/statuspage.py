@@ -124,7 +124,7 @@ def _is_oldest_first(entries: Sequence[IncidentUpdate], status: str | None) -> b
 
 
 def _written_at(entry: IncidentUpdate) -> float:
-    """Return when an entry was written: an editor may set display_at earlier."""
+    """Return when an entry became news: the later of its creation and its display, which an editor may backdate."""
     times = [at.timestamp() for at in (entry.display_at, entry.created_at) if at]
     return max(times, default=said_at(entry))
 

@@ -28,7 +28,7 @@ _words = re.compile(r"\w+")
 
 
 def word(value: object, words: Mapping[str, str]) -> str | None:
-    """Return Statuspage's word for a sender's; a word not in `words` in lower case with underscores."""
+    """Return Statuspage's word for a sender's; a word that `words` lacks stays, in lower case with underscores."""
     said = "_".join(_words.findall((text(value) or "").lower()))
     return words.get(said, said) or None
 
@@ -63,12 +63,12 @@ def required_time(found: datetime | None, field: str) -> datetime:
 
 
 def hashed(said: str) -> str:
-    """Return an id of 32 characters for what has none, or one that is too long."""
+    """Return a text's hash as an id of 32 characters, for a record whose id is absent or too long."""
     return sha256(said.encode()).hexdigest()[:32]
 
 
 def incident_update(update_id: object, status: str | None, body: object, created_at: object) -> JSONObject:
-    """Return an incident update as Statuspage's payload has it."""
+    """Return an incident update of Statuspage's payload."""
     return {"id": update_id, "status": status, "body": body, "created_at": created_at}
 
 
