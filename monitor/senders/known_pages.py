@@ -1,13 +1,14 @@
-"""Pages that people follow (known_pages.json), and MONITOR_PAGES -> KnownPage; `--pages` lists them.
+"""Well-known pages (known_pages.json), which `--pages` lists, and MONITOR_PAGES -> KnownPage.
 
-The file is read when the first name, or the first id of a page without a name, asks for it. A page that it knows is no
-proof of who sent: whoever posts can write any id.
+The file is read at the first look-up of a name or an id. A known id does not prove who sent an update: anybody can
+write any id.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,25 +16,25 @@ from functools import cache
 from importlib.resources import files
 from urllib.parse import urlsplit
 
-from monitor.settings import from_json
+from monitor.settings import Asked, from_json
 from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-FIELDS = {"url", "name", "id", "feed"}  # of an entry in JSON
+FIELDS = {"url", "name", "id", "feed"}  # of a JSON entry of MONITOR_PAGES
 EXAMPLE = 'MONITOR_PAGES="OpenAI, GitHub, https://status.example.com"'
 MOST_NEAREST = 3
-_host = re.compile(r"(?=.{1,253}$)(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]+)")  # or IPv6's
+_host = re.compile(r"(?=.{1,253}$)(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]+)")  # a name or IPv6
 
-# The makers whose pages push webhooks, to subscribers or to an account of their cloud; those with an API or a feed.
+# Platforms that push webhooks (AWS and Azure to an account of theirs), and platforms with an API or a feed.
 PUSH = frozenset("statuspage betterstack instatus statusio aws azure".split())
-READ = frozenset("statuspage incidentio betterstack instatus statusio".split())
+POLL = frozenset("statuspage incidentio betterstack instatus statusio".split())
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPage:
-    """A page of MONITOR_PAGES: where it is, with a path where pages share a host, and what is known of it beforehand.
+    """A page of MONITOR_PAGES or known_pages.json.
 
-    `platform` is its maker's, in known_pages.json's words; `feed` is the whole address of its feed.
+    `url` has a path where pages share a host. `platform` is the page's software. `feed` is the address of its feed.
     """
 
     url: str
@@ -45,7 +46,7 @@ class KnownPage:
 
     @property
     def host(self) -> str:
-        """The host of its address, and its path, if it has one."""
+        """The host and the path of its address."""
         parts = urlsplit(self.url)
         return f"{parts.hostname or ''}{parts.path}"
 
@@ -69,24 +70,24 @@ def _ids() -> dict[str, str]:
 
 
 def named(name: str) -> KnownPage | None:
-    """Return the page that goes by a name or an alias, in any case."""
+    """Return the page with a name or an alias, in any case."""
     return _names().get(name.casefold())
 
 
 def name_of(page_id: str) -> str | None:
-    """Return the name of the page with this id; an id that two pages have names nobody."""
+    """Return the name of the page with this id; None where two pages share the id."""
     return _ids().get(page_id)
 
 
 def nearest(name: str) -> list[str]:
-    """Return the names that are most like one which nobody knows, those that hold it first."""
+    """Return the known names most like an unknown one; names that contain it come first."""
     wanted, names = name.casefold(), _names()
     found = [known for known in names if wanted in known] + get_close_matches(wanted, names, MOST_NEAREST)
     return list(dict.fromkeys(names[known].name or known for known in found))[:MOST_NEAREST]
 
 
 def parse(value: str) -> tuple[KnownPage, ...]:
-    """Return the pages in a list of names and addresses, plain or JSON; raise ValueError naming the entry."""
+    """Read MONITOR_PAGES, names and addresses in a plain list or in JSON; raise ValueError naming the entry."""
     entries: object = value.split(",")
     if value.lstrip().startswith(("[", "{")):
         try:
@@ -113,7 +114,7 @@ def _page(number: int, entry: object) -> KnownPage:
     if len(entry.get("name", "")) > LONGEST_PAGE or len(entry.get("id", "")) > LONGEST_NAME:
         raise ValueError(f"entry {number}: name is longer than {LONGEST_PAGE} or id than {LONGEST_NAME} characters")
     page = _of_address(_address(number, entry["url"]))
-    feed = _address(number, entry["feed"], may_ask=True) if "feed" in entry else page.feed
+    feed = _address(number, entry["feed"], may_have_query=True) if "feed" in entry else page.feed
     return KnownPage(page.url, entry.get("name"), entry.get("id"), page.platform, feed)
 
 
@@ -127,22 +128,22 @@ def _address_or_name(number: int, entry: str) -> KnownPage:
 
 
 def _of_address(url: str) -> KnownPage:
-    """Return a page given by its address: how it is heard is known, if it is; its name and id are its own to say."""
+    """Return the page at an address, with its known platform and feed; the page itself gives its name and id."""
     known = next((page for page in every() if page.url == url), KnownPage(url))
     return KnownPage(url, platform=known.platform, feed=known.feed)
 
 
-def _address(number: int, url: str, *, may_ask: bool = False) -> str:
-    if "@" in url:
-        raise ValueError(f"entry {number}: an address with a user or a password is not that of a page")  # not shown
+def _address(number: int, url: str, *, may_have_query: bool = False) -> str:
+    if "@" in url:  # its password stays out of the error
+        raise ValueError(f"entry {number}: an address with a user or a password is not that of a page")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise ValueError(f"entry {number}: {url!a} is not an address") from None
-    host, query = (parts.hostname or "").lower(), f"?{parts.query}" if parts.query and may_ask else ""
+    host, query = parts.hostname or "", f"?{parts.query}" if parts.query else ""
     is_plain = _host.fullmatch(host) and re.fullmatch(r"[\w./~%+:;=,-]*", parts.path, re.ASCII)
-    if port == 0 or not is_plain or (parts.query and not may_ask):
+    if port == 0 or not is_plain or (query and not may_have_query):
         raise ValueError(f"entry {number}: {url!a} is not the address of a page, such as https://www.githubstatus.com")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         raise ValueError(f"entry {number}: {url!a} does not begin with https://")
@@ -150,13 +151,14 @@ def _address(number: int, url: str, *, may_ask: bool = False) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path}{query}"
 
 
-def how_heard(page: KnownPage) -> str:
-    """Return in words how a page is heard."""
-    polled = "poll" if page.feed or page.platform in READ else "poll where its HTML names a feed"
+def _how_heard(page: KnownPage) -> str:
+    polled = "poll" if page.feed or page.platform in POLL else "poll where its HTML names a feed"
     return ", ".join([*(["push"] if page.platform in PUSH else []), "doorbell", polled])
 
 
-def listing() -> str:
-    """Return every page that is known, a line each: its names, how it is heard, its address."""
-    rows = [(", ".join([page.name or "", *page.aliases]), how_heard(page), page.url) for page in every()]
-    return "".join(f"{names:<42}  {how:<42}  {url}\n" for names, how, url in rows)
+def print_all(_asked: Asked) -> int:
+    """Print the pages in known_pages.json, one a line: its names, how it is heard, its address."""
+    for page in every():
+        names = ", ".join([page.name or "", *page.aliases])
+        sys.stdout.write(f"{names:<42}  {_how_heard(page):<42}  {page.url}\n")
+    return 0

@@ -1,7 +1,7 @@
-"""JSON from strangers: a request's body to an object whose fields can be asked for safely.
+"""JSON from strangers: decode a request's body, and read its fields safely.
 
-A dialect (statuspage.py) reads fields through these functions, so a wrong type is absent, never an error,
-and a number is text: no digit limit, no infinity, and nothing given out again that is not JSON.
+Dialects read fields with these functions: a value of the wrong type counts as absent and raises nothing. A number is
+decoded as text, so that it has no digit limit, and no infinity or NaN is served as JSON.
 """
 
 from __future__ import annotations
@@ -16,24 +16,23 @@ from monitor.updates.update import LONGEST_NAME
 
 JSONObject = dict[str, Any]
 
-# json's own limit is the interpreter's recursion limit: another on every Python version, and on every call stack.
+# json's own limit is the interpreter's recursion limit, which differs by Python version and call stack.
 DEEPEST = 100
 TOO_DEEP = f"the body is nested more than {DEEPEST} levels deep"
-# A record kept from each end of a longer list: senders disagree at which end the newest stands.
-MOST_RECORDS = 500
+MOST_RECORDS = 500  # kept from each end of a list: some senders put the newest first, some last
 
 _decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 def decode(body: bytes) -> JSONObject:
-    """Return the JSON object in `body` (RFC 8259, UTF-8), numbers as text, every text storable; raise NotAnUpdate."""
+    """Return the JSON object in `body` (RFC 8259, UTF-8), every text storable, numbers as text; raise NotAnUpdate."""
     try:
         value = _decoder.decode(body.decode().removeprefix("\ufeff"))
     except RecursionError:
         raise NotAnUpdate(TOO_DEEP) from None
     except ValueError as error:
         raise NotAnUpdate(f"the body is not JSON: {error}") from None
-    # What passes neither test is neither deep nor unstorable: JSON allows those characters as escapes only.
+    # Other bodies are neither too deep nor unstorable: JSON allows unstorable characters only as escapes.
     if b"\\" in body or body.count(b"[") + body.count(b"{") > DEEPEST:
         value = _all_storable(value, DEEPEST)
     if not isinstance(value, dict):
@@ -56,22 +55,22 @@ def _all_storable(value: Any, deepest: int) -> Any:
 
 
 def text(value: object) -> str | None:
-    """Return a text, or None for what is none or is blank."""
+    """Return a text, or None for a blank one and for anything else."""
     return value if isinstance(value, str) and value and not value.isspace() else None
 
 
 def word(value: object) -> str | None:
-    """Return a text that many updates have alike, of which one is kept for all; cut, as no word is long."""
+    """Return a short text, cut, or None as text() does; equal ones share one object, as many updates repeat them."""
     return _shared(value[:LONGEST_NAME]) if type(value) is str and value and not value.isspace() else None
 
 
-@lru_cache(maxsize=4096)  # bounded, other than sys.intern, whose texts Python 3.12 keeps for ever
+@lru_cache(maxsize=4096)  # bounded, while Python 3.12 keeps for ever what sys.intern gets
 def _shared(text: str) -> str:
     return text
 
 
 def identifier(value: object, field: str) -> str | None:
-    """Return an id as text: senders write 1 and "1", and true is neither; raise NotAnUpdate if too long."""
+    """Return an id as text: 1 and "1" are one id, true and 1 are two; raise NotAnUpdate if it is too long."""
     name = ("false", "true")[value] if isinstance(value, bool) else text(value)
     if name and len(name) > LONGEST_NAME:
         raise NotAnUpdate(f"{field} is longer than {LONGEST_NAME} characters")
@@ -84,7 +83,7 @@ def mapping(value: object) -> JSONObject:
 
 
 def records(value: object) -> list[JSONObject]:
-    """Return the objects in a list, of a very long one those near its ends."""
+    """Return the objects in a list; of a very long list, those near its ends."""
     if not isinstance(value, list):
         return []
     if len(value) > 2 * MOST_RECORDS:

@@ -1,8 +1,8 @@
-"""Statuspage webhook JSON -> Update.
+"""Statuspage webhook JSON -> Update, as documented and as really sent.
 
-Incidents, scheduled maintenances (an incident with impact "maintenance"), postmortems (an incident whose
-status says so) and component updates, as documented and as really sent:
 https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
+Incidents, scheduled maintenances (incidents with the impact maintenance), postmortems (incidents with the status
+postmortem) and component updates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html import escape
 
 from monitor.senders.links import link, page_of
 from monitor.senders.payload import JSONObject, identifier, mapping, records, text, word
-from monitor.senders.translate import required
+from monitor.senders.translate import required, required_time
 from monitor.updates.errors import NotAnUpdate, UnknownShape
 from monitor.updates.impacts import COMPONENT_IMPACTS, ENDED, in_words
 from monitor.updates.text import cut_bytes
@@ -30,16 +30,14 @@ from monitor.updates.update import (
     said_at,
 )
 
-# Stands in affected_components as if it were one (status.datadoghq.com).
-NO_COMPONENT = "No components were affected by this update."
-
-MOST_WRITTEN_OUT = 50  # entries of a story whose times are read where they are not ISO 8601
+NO_COMPONENT = "No components were affected by this update."  # status.datadoghq.com lists it as a component
+MOST_WRITTEN_OUT = 50  # incident updates; in longer stories only ISO 8601 times are read
 
 
 def read(payload: JSONObject, page: str | None = None) -> Update:
-    """Return the update in a webhook's payload; `page`, from the subscribed URL, names the page over all else.
+    """Return the update in a webhook's payload; `page`, from the subscribed URL, overrides the payload's page name.
 
-    Raise NotAnUpdate where an incident has no id or no usable time, UnknownShape where there is nothing known.
+    Raise NotAnUpdate without an id or a usable time, UnknownShape without an incident and a component update.
     """
     if payload.get("incident") is not None:
         return _incident(payload, page)
@@ -56,7 +54,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
     created_at, status = instant(incident.get("created_at")), word(incident.get("status"))
     meta = mapping(payload.get("meta"))
     entries, newest, record = _entries(incident, status)
-    # created_at comes last: it is the same in every update of an incident, which would then look like one.
+    # created_at comes last: it is the same in every update of an incident, so all would look like one.
     told_at = newest.time if newest else None
     updated_at = instant(incident.get("updated_at")) or told_at or instant(meta.get("generated_at")) or created_at
     if updated_at is None:
@@ -64,7 +62,7 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
 
     name = (text(incident.get("name")) or f"Incident {incident_id}")[:LONGEST_NAME]
     page_id, page_name, is_named = page_of(payload, incident.get("page_id"), incident.get("shortlink"), page)
-    # So few cannot pass the bound of a story.
+    # 8 bodies never exceed the bound of a story.
     story, is_cut = (entries, False) if len(entries) <= 8 else bounded(entries)
     return Update(
         page_id=page_id,
@@ -93,13 +91,13 @@ def _incident(payload: JSONObject, page: str | None) -> Update:
 def _entries(
     incident: JSONObject, status: str | None
 ) -> tuple[tuple[IncidentUpdate, ...], IncidentUpdate | None, JSONObject]:
-    """Return the entries of a story, the newest of them, and what that one is read from."""
+    """Return the incident updates, the newest of them, and the record of the newest."""
     listed = records(incident.get("incident_updates"))
     is_iso = len(listed) > MOST_WRITTEN_OUT
     entries = tuple([_incident_update(record, is_iso) for record in listed])
     if not entries:
         return (), None, {}
-    if len(entries) == 1:  # as most have
+    if len(entries) == 1:  # the most common case
         return entries, entries[0], listed[0]
     if _is_oldest_first(entries, status):
         listed, entries = listed[::-1], entries[::-1]
@@ -119,14 +117,14 @@ def _incident_update(entry: JSONObject, is_iso: bool) -> IncidentUpdate:
 
 
 def _is_oldest_first(entries: Sequence[IncidentUpdate], status: str | None) -> bool:
-    """Tell the order of a list by its ends: it decides between entries of one time."""
+    """Tell the order of a list by its ends; entries with equal times keep that order."""
     first, last = entries[0], entries[-1]
     at_first, at_last = said_at(first), said_at(last)
     return at_first < at_last or (at_first == at_last and last.status == status != first.status)
 
 
 def _written_at(entry: IncidentUpdate) -> float:
-    """Return when an entry became news: one that is displayed at an earlier time was written later than that."""
+    """Return when an entry became news: the later of its creation and its display, which an editor may backdate."""
     times = [at.timestamp() for at in (entry.display_at, entry.created_at) if at]
     return max(times, default=said_at(entry))
 
@@ -148,31 +146,26 @@ def _components(value: object) -> tuple[Component, ...]:
     for record in records(value)[:MOST_COMPONENTS]:
         name = text(record.get("name"))
         if name and name != NO_COMPONENT:
-            # affected_components calls the id `code` and the status `new_status`
+            # affected_components has `code` for the id and `new_status` for the status.
             component_id = word(record.get("id")) or word(record.get("code"))
             status = word(record.get("status")) or word(record.get("new_status"))
             components.append(_component(component_id, name[:LONGEST_NAME], status))
     return tuple(components)
 
 
-# The same few stand in thousands of updates, which are kept: one of each is quicker to make, to keep and to forget.
+# Thousands of kept updates name the same few components: shared ones are quicker to make and take less memory.
 _component = lru_cache(maxsize=1024)(Component)
 
 
 def _component_update(payload: JSONObject, page: str | None) -> Update:
     change, component = payload["component_update"], mapping(payload.get("component"))
+    meta = mapping(payload.get("meta"))
     change_id = identifier(change.get("id"), "component_update.id")
     new_status = word(change.get("new_status")) or word(component.get("status"))
     if change_id is None or new_status is None:
         raise UnknownShape("component_update has no " + ("new_status" if change_id else "id"))
-    updated_at = (
-        instant(change.get("created_at"))
-        or instant(component.get("updated_at"))
-        or instant(mapping(payload.get("meta")).get("generated_at"))
-    )
-    if updated_at is None:
-        raise NotAnUpdate("component_update.created_at is missing or not a time")
-
+    changed_at = instant(change.get("created_at")) or instant(component.get("updated_at"))
+    updated_at = required_time(changed_at or instant(meta.get("generated_at")), "component_update.created_at")
     component_id = word(change.get("component_id")) or word(component.get("id"))
     name = (text(component.get("name")) or f"Component {component_id or change_id}")[:LONGEST_NAME]
     old_status = word(change.get("old_status"))
@@ -190,6 +183,6 @@ def _component_update(payload: JSONObject, page: str | None) -> Update:
         components=(Component(component_id, name, new_status),),
         is_component_update=True,
         old_status=old_status,
-        unsubscribe=link(mapping(payload.get("meta")).get("unsubscribe")),
+        unsubscribe=link(meta.get("unsubscribe")),
         is_named=is_named,
     )

@@ -1,7 +1,7 @@
-"""What dialects share: a sender's words, windows and component changes in Statuspage's words and shape.
+"""Shared by the dialects: a sender's words, windows and component changes in Statuspage's words and shape.
 
 A dialect makes Statuspage's payload of its sender's and gives it to statuspage.read, so that names, times, messages
-and wrong types are treated alike, whoever sent them.
+and wrong types are treated alike for every sender.
 """
 
 from __future__ import annotations
@@ -17,22 +17,29 @@ from monitor.updates.errors import NotAnUpdate, UnknownShape
 from monitor.updates.impacts import COMPONENT_IMPACTS
 from monitor.updates.times import instant
 
+# The words of incident.io's status pages, for incidents and components, that differ from Statuspage's.
+INCIDENT_IO_STATUSES = {
+    "maintenance_scheduled": "scheduled",
+    "maintenance_in_progress": "in_progress",
+    "maintenance_complete": "completed",
+    "full_outage": "major_outage",
+}
 _words = re.compile(r"\w+")
 
 
 def word(value: object, words: Mapping[str, str]) -> str | None:
-    """Return a sender's word as Statuspage's; one that `words` has not, in lower case with underscores."""
+    """Return Statuspage's word for a sender's; a word that `words` lacks stays, in lower case with underscores."""
     said = "_".join(_words.findall((text(value) or "").lower()))
     return words.get(said, said) or None
 
 
 def impact(value: object, words: Mapping[str, str]) -> str | None:
-    """Return the impact that a component's status, in the sender's words, means."""
+    """Return the impact of a component's status, which is in the sender's words."""
     return word(word(value, words), COMPONENT_IMPACTS)
 
 
 def stage(at: datetime | None, start: datetime | None, end: datetime | None) -> str | None:
-    """Return the status of a maintenance whose sender gives none: that of its window when the update was made."""
+    """Return the status of a maintenance by its window, at the time of an update that gives no status."""
     if at is None or start is None:
         return None
     if at < start:
@@ -48,8 +55,25 @@ def required(value: object, field: str) -> str:
     return found
 
 
+def required_time(found: datetime | None, field: str) -> datetime:
+    """Return the time that was read; raise NotAnUpdate naming its field where there is none."""
+    if found is None:
+        raise NotAnUpdate(f"{field} is missing or not a time")
+    return found
+
+
+def hashed(said: str) -> str:
+    """Return a text's hash as an id of 32 characters, for a record whose id is absent or too long."""
+    return sha256(said.encode()).hexdigest()[:32]
+
+
+def incident_update(update_id: object, status: str | None, body: object, created_at: object) -> JSONObject:
+    """Return an incident update of Statuspage's payload."""
+    return {"id": update_id, "status": status, "body": body, "created_at": created_at}
+
+
 def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObject:
-    """Return Statuspage's payload of a component's change; its id, where there is none, is made of what it says.
+    """Return Statuspage's payload of a component update; one without an id gets a hash of its content.
 
     Raise NotAnUpdate without a component's id or a time, UnknownShape without a new status.
     """
@@ -58,18 +82,16 @@ def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObjec
     new_status = word(change.get("new_status") or component.get("status"), words)
     if new_status is None:
         raise UnknownShape("component_update has no new_status")
-    created_at = instant(change.get("created_at")) or instant(component.get("updated_at"))
-    if created_at is None:
-        raise NotAnUpdate("component_update.created_at is missing or not a time")
-    # As JSON, in which no id can run into the next text; hashed, as it may be longer than an id.
-    identity = json.dumps([component_id, created_at.isoformat(), new_status])
+    found = instant(change.get("created_at")) or instant(component.get("updated_at"))
+    created_at = required_time(found, "component_update.created_at").isoformat()
     return {
         "page": payload.get("page"),
         "meta": payload.get("meta"),
         "component_update": {
-            "id": change.get("id") or sha256(identity.encode()).hexdigest()[:32],
+            # JSON keeps the texts apart.
+            "id": change.get("id") or hashed(json.dumps([component_id, created_at, new_status])),
             "component_id": component_id,
-            "created_at": created_at.isoformat(),
+            "created_at": created_at,
             "new_status": new_status,
             "old_status": word(change.get("old_status") or component.get("previous_status"), words),
         },

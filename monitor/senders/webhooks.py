@@ -1,6 +1,6 @@
-"""Webhooks: token, body, dialect, page, pipeline. `POST /webhook/statuspage`, and an address for each further dialect.
+"""Webhooks: token, body, dialect, page, pipeline. `POST /webhook/statuspage`, and an address for each dialect.
 
-A payload posted to /webhook/statuspage is read by the first dialect that recognises its shape, else as Statuspage's.
+The first dialect that recognises a payload posted to /webhook/statuspage reads it; else it is read as Statuspage's.
 """
 
 from __future__ import annotations
@@ -29,18 +29,14 @@ if TYPE_CHECKING:
 ACCEPTED, DUPLICATE = (json.dumps({"status": status}).encode() + b"\n" for status in ("accepted", "duplicate"))
 
 
-def _nobody_signs(_config: Mapping[str, Any], _headers: Mapping[str, str], _body: bytes) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One sender's way of writing: which payloads are of its shape, whether they are signed, what they say."""
+    """How one sender writes: `read` and `recognises` take a payload, `verify` checks its signature or secret."""
 
     name: str
     read: Callable[[JSONObject, str | None], Update]
     recognises: Callable[[JSONObject], bool]
-    verify: Callable[[Mapping[str, Any], Mapping[str, str], bytes], None] = _nobody_signs
+    verify: Callable[[Mapping[str, Any], Mapping[str, str], bytes], None] | None = None
 
 
 STATUSPAGE = Dialect("statuspage", statuspage.read, lambda _: True)
@@ -48,7 +44,7 @@ STATUSPAGE = Dialect("statuspage", statuspage.read, lambda _: True)
 
 @dataclass(slots=True, eq=False)
 class Webhooks:
-    """The routes under /webhook/; `dialects` may be added to."""
+    """The routes under /webhook/; `add` adds one."""
 
     app: Flask
     front: Front
@@ -57,7 +53,7 @@ class Webhooks:
     dialects: list[Dialect] = field(default_factory=list)
 
     def add(self, dialect: Dialect) -> None:
-        """Serve a dialect at an address of its own, and read what it recognises at /webhook/statuspage too."""
+        """Serve a dialect at its own address and, where it recognises the payload, at /webhook/statuspage."""
         path, take = f"/webhook/{dialect.name}", partial(self.take, dialect)
         self.front.takes[path] = take
         view = partial(_answer, take)
@@ -67,39 +63,39 @@ class Webhooks:
             self.dialects.append(dialect)
 
     def take(self, dialect: Dialect, environ: WSGIEnvironment) -> bytes:
-        """Record the update in a request and return the answer; raise what Flask's handlers answer."""
+        """Record the update in a request and return the answer; Flask's handlers answer what this raises."""
         token = self.app.config.get("WEBHOOK_TOKEN")
-        asking = Request(environ) if environ["QUERY_STRING"] or token is not None else None
-        bound_to = require(token, asking)
+        post = Request(environ) if environ["QUERY_STRING"] or token is not None else None
+        bound_to = require(token, post)
         body = read_body(environ)
         payload = decode(body)
         recognising = [other for other in self.dialects if other.recognises(payload)]
         if dialect is STATUSPAGE and recognising:
             dialect = recognising[0]
-        # Whoever's shape it has: else a second shape, or another address, would take a signing sender's unsigned.
+        # Every dialect of its shape verifies it: no second shape and no other address passes an unsigned payload.
         for other in (dialect, *recognising):
-            if other.verify is not _nobody_signs:
+            if other.verify is not None:
                 other.verify(self.app.config, dict(Request(environ).headers), body)
-        named = asking.args.get("page") if asking else None
+        named = post.args.get("page") if post else None
         update = dialect.read(payload, bound_to or named)
         if environ.get("CONTENT_TYPE") != "application/json" and not _may_be_json(Request(environ)):
             raise NotAnUpdate(f"Content-Type is {Request(environ).mimetype[:100]!a} and must be application/json")
-        # Parsed, they take 30 times their size, and the update may wait long for the database.
+        # The parsed body takes 30 times its size, and the update may wait long for the database.
         del body, payload, environ[BODY]
         update = self.pages.name_for(update, named) if bound_to is None else self.pages.bind_to(update, bound_to)
         return ACCEPTED if self.pipeline.record(update, "push") else DUPLICATE
 
 
-def _may_be_json(asking: Request) -> bool:
-    # https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html; no page's form can set the header.
-    return asking.is_json or (asking.mimetype == "text/plain" and "x-amz-sns-message-type" in asking.headers)
+def _may_be_json(post: Request) -> bool:
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html; an HTML form cannot set the header.
+    return post.is_json or (post.mimetype == "text/plain" and "x-amz-sns-message-type" in post.headers)
 
 
 def _answer(take: Callable[[WSGIEnvironment], bytes]) -> Response:
-    """Answer where the front does not: raise its error, or do its work where it stepped aside."""
+    """Answer in Flask: raise the front's error, or do the front's work where it stepped aside."""
     if error := request.environ.get(ERROR):
         raise error
-    request.environ[BODY] = request.get_data()  # which a function before the request may have read
+    request.environ[BODY] = request.get_data()  # a function before the request may have read the stream
     return Response(take(request.environ), mimetype="application/json")
 
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a payload's fields, the process lives, prints two harmless lines or says what is wrong."""
+"""With any value in a payload's fields, the process lives, and prints two harmless lines or says what is wrong."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ def no_constant(name):
 
 
 def served(monitor, page):
-    """Return what GET /incidents gives of a page, read as strictly as the standard wants."""
+    """Return a page's incidents from GET /incidents, which must be JSON by the standard."""
     answer = monitor.get("/incidents", params={"page": page["id"]})
     assert answer.status_code == 200
     return json.loads(answer.content.decode(), parse_constant=no_constant)["incidents"]
@@ -95,7 +95,7 @@ CHARACTERS = {
 
 
 def with_text(page, text):
-    """Return, by field, payloads that hold a text in one field each."""
+    """Return payloads by field, each with a text in that field."""
     part, entry, change = {"id": "c", "name": "C"}, {"id": "u", "body": "x"}, payload("component-update")
     return {
         "page.name": incident(page=page | {"name": page["name"] + text}),
@@ -328,7 +328,7 @@ def paths(value, so_far=()):
 
 
 FULL = {name: payload(name) for name in ("incident-created", "component-update")}
-# Fields without which there is no update, and how many of the wrong values serve all the same: 1 and "1" are ids.
+# Required fields, and how many of the values in WRONG they accept: 1 and "1" are ids.
 NEEDED = {("incident",): 0, ("incident", "id"): 5, ("component_update",): 0, ("component_update", "id"): 5}
 FIELDS = [(name, path) for name, full in FULL.items() for path in paths(full)]
 WRONG = [None, 7, 1.5, True, False, [], [[1]], {}, {"a": 1}, "text", ""]

@@ -1,4 +1,4 @@
-"""Pages that people follow are known by name and alias, and by the id that their webhooks bear."""
+"""Well-known pages are known by name, by alias, and by the id in their webhooks."""
 
 import json
 import subprocess

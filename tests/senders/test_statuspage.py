@@ -1,4 +1,4 @@
-"""What is read from what Statuspage and its like send, and how it is printed."""
+"""Payloads of Statuspage, and of senders like it, are read and printed."""
 
 import pytest
 
@@ -224,7 +224,7 @@ def test_a_component_update_says_the_new_status_and_the_old_one_where_known(app,
     assert app.printed == [f"[2026-06-01 08:00:00] Product: Fabrikam - API\nStatus: {message}\n"]
 
 
-# What makes two updates one
+# Duplicates
 
 
 def one_update(identity="i1", page="p1", at="2026-06-01T08:00:00Z"):
@@ -273,7 +273,7 @@ def test_the_ids_1_as_a_number_and_as_a_text_are_one(app):
     assert app.post(one_update("1")).json == {"status": "duplicate"}
 
 
-# What is refused, and what is ignored
+# Refused or ignored
 
 
 TIMELESS = {"updated_at": None, "incident_updates": [{"body": "x"}]}

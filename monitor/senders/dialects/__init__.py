@@ -1,8 +1,8 @@
-"""The dialects: each module here reads one more sender's webhooks, at `POST /webhook/<name of the module>`.
+"""The dialects: each module here reads one sender's webhooks, at `POST /webhook/<name of the module>`.
 
-A dialect has `recognises(payload) -> bool`, true for a payload of its own shape wherever that was posted, in one or
-two look-ups, as every webhook of Statuspage is asked; and `read(payload, page) -> Update`, as senders/statuspage.py
-has it. It may have `verify(config, headers, body)`, called before every `read`, which aborts with 401, and SETTINGS.
+A dialect has `read(payload, page) -> Update`, as in senders/statuspage.py, and `recognises(payload) -> bool`, true for
+a payload of its shape at any address; that runs for every webhook, so it makes one or two look-ups. A dialect may have
+`verify(config, headers, body)`, which runs before every `read` and aborts with 401, and SETTINGS.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from monitor.settings import Settings
 
 
 def init_app(app: Flask) -> None:
-    """Serve every dialect at an address of its own, and read what it recognises at /webhook/statuspage too."""
+    """Serve every dialect at its own address and, where it recognises the payload, at /webhook/statuspage."""
     webhooks = webhooks_of(app)
     for name, module in _modules().items():
-        signed = {"verify": module.verify} if hasattr(module, "verify") else {}
-        webhooks.add(Dialect(name, module.read, module.recognises, **signed))
+        webhooks.add(Dialect(name, module.read, module.recognises, getattr(module, "verify", None)))
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -32,7 +31,7 @@ def _modules() -> dict[str, ModuleType]:
 def _module(name: str) -> ModuleType:
     try:
         return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as missing:  # which would leave out all dialects in silence, as if they were deleted
+    except ModuleNotFoundError as missing:  # it would hide all dialects, like a deleted folder
         raise ImportError(f"{name}.py needs {missing.name}") from None
 
 

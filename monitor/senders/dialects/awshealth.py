@@ -2,20 +2,19 @@
 
 https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html
 https://docs.aws.amazon.com/sns/latest/dg/http-notification-json.html (the event is the text `Message`)
-An event is told once for each `communicationId`: its pages, its copy from the backup region and the same event in
-another account have one id and one `lastUpdatedTime`. AWS says how an event goes on, not how bad it is, so only what
-is planned (maintenance) or a notification (none) has an impact. `affectedEntities`, the account's own, are not read.
+Each `communicationId` is told once: its pages, its copy from the backup region and its copy in another account share
+the id and `lastUpdatedTime`. AWS gives an event's stage, not its severity, so only planned changes (maintenance) and
+notifications (none) have an impact. `affectedEntities` are the account's own resources and are not read.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from hashlib import sha256
 
 from monitor.senders import statuspage
 from monitor.senders.payload import JSONObject, decode, mapping, records, text
-from monitor.senders.translate import required
+from monitor.senders.translate import hashed, incident_update, required, required_time
 from monitor.updates.errors import NotAnUpdate, UnknownShape
 from monitor.updates.impacts import in_words
 from monitor.updates.times import instant
@@ -23,9 +22,10 @@ from monitor.updates.update import LONGEST_NAME, Update
 
 PAGE = {"id": "aws-health", "name": "AWS Health"}
 STATUSES = {"upcoming": "scheduled", "open": "investigating", "closed": "resolved"}
-PLANNED = {"upcoming": "scheduled", "open": "in_progress", "closed": "completed"}
-TOLD = {"closed": "resolved"}  # of a notification: it is open as long as AWS shows it
-STATUSES_OF = {"scheduledChange": PLANNED, "accountNotification": TOLD}
+STATUSES_BY_CATEGORY = {
+    "scheduledChange": {"upcoming": "scheduled", "open": "in_progress", "closed": "completed"},
+    "accountNotification": {"closed": "resolved"},  # it is open as long as AWS shows it
+}
 IMPACTS = {"scheduledChange": "maintenance", "accountNotification": "none"}
 
 
@@ -43,29 +43,21 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
     start, end = detail.get("startTime"), detail.get("endTime")
     category, stage = text(detail.get("eventTypeCategory")) or "", text(detail.get("statusCode")) or ""
     is_planned = category == "scheduledChange"
-    status = STATUSES_OF.get(category, STATUSES).get(stage)
-    at = instant(detail.get("lastUpdatedTime")) or _earliest(event.get("time"), start)
-    if at is None:
-        raise NotAnUpdate("detail.lastUpdatedTime is missing or not a time")
+    status = STATUSES_BY_CATEGORY.get(category, STATUSES).get(stage)
+    found = instant(detail.get("lastUpdatedTime")) or _earliest(event.get("time"), start)
+    at = required_time(found, "detail.lastUpdatedTime").isoformat()
     incident = {
-        "id": arn if len(arn) <= LONGEST_NAME else sha256(arn.encode()).hexdigest()[:32],
+        "id": arn if len(arn) <= LONGEST_NAME else hashed(arn),
         "name": _name(detail),
         "status": status,
         "impact": IMPACTS.get(category),
         "created_at": None if is_planned else start,
-        "updated_at": at.isoformat(),
+        "updated_at": at,
         "resolved_at": end if status == "resolved" else None,
         "scheduled_for": start if is_planned else None,
         "scheduled_until": end if is_planned else None,
         "components": [_component(event, detail)],
-        "incident_updates": [
-            {
-                "id": detail.get("communicationId"),
-                "status": status,
-                "body": _description(detail),
-                "created_at": at.isoformat(),
-            }
-        ],
+        "incident_updates": [incident_update(detail.get("communicationId"), status, _description(detail), at)],
     }
     return statuspage.read({"page": PAGE, "incident": incident}, page)
 
@@ -83,7 +75,7 @@ def _earliest(*times: object) -> datetime | None:
 
 
 def _name(detail: JSONObject) -> str:
-    """Return `EC2: Operational issue` of AWS_EC2_OPERATIONAL_ISSUE."""
+    """Return `EC2: Operational issue` for AWS_EC2_OPERATIONAL_ISSUE."""
     service, code = text(detail.get("service")) or "", text(detail.get("eventTypeCode")) or ""
     what = in_words(code.removeprefix("AWS_").removeprefix(f"{service}_"))
     return f"{service}: {what}" if service and what else service or what

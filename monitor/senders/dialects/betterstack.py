@@ -2,9 +2,9 @@
 
 https://betterstack.com/docs/uptime/status-pages/subscribing-to-status-updates/subscribing-with-webhooks
 Statuspage's envelope with an `event_type`: incident, maintenance or component_update. Incidents have neither status
-nor impact, and `page.status_indicator` is the whole page's; so both stay unknown, and such an incident open. Of a
-component_update only the name of the event is documented; its fields are read as Statuspage's, or as those of
-`component` (status, previous_status, updated_at) that others describe.
+nor impact, and `page.status_indicator` is the whole page's, so both stay unknown and such an incident stays open. Only
+the name of component_update is documented. Its fields are read as Statuspage's, or as those of `component` (status,
+previous_status, updated_at) that receivers describe.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Instatus' webhooks -> Update.
 
 https://instatus.com/help/webhooks
-Incidents, maintenances and component updates, statuses in one word and capitals. A component update has no id.
-A maintenance has its `duration` in minutes; a start is not documented for webhooks: it is `start`, as in Instatus'
-API (https://instatus.com/help/api/maintenances), or else when its update INPROGRESS was made; without either the
-window is unknown. The header x-instatus-webhook-signature is the body's HMAC (SHA-256, hexadecimal) under the secret
-that Instatus shows for the webhook.
+Incidents, maintenances and component updates. A status is one word in capitals. A component update has no id.
+A maintenance has its `duration` in minutes. Webhooks document no start: it is `start`, as in Instatus' API
+(https://instatus.com/help/api/maintenances), else the time of the update INPROGRESS; without either the window is
+unknown. The header x-instatus-webhook-signature is the body's HMAC (SHA-256, hexadecimal) with the secret that Instatus
+shows for the webhook.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from monitor.updates.errors import NotAnUpdate, UnknownShape
 from monitor.updates.times import instant
 from monitor.updates.update import Update
 
-INDICATORS = ("UP", "HASISSUES", "UNDERMAINTENANCE")  # page.status_indicator; Statuspage's are in lower case
+INDICATORS = ("UP", "HASISSUES", "UNDERMAINTENANCE")  # Statuspage's are in lower case
 WORDS = {
     "notstartedyet": "scheduled",
     "inprogress": "in_progress",
@@ -44,7 +44,7 @@ def recognises(payload: JSONObject) -> bool:
 
 
 def verify(config: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> None:
-    """Abort with 401 if there is a secret and the request is not signed with it."""
+    """Abort with 401 if a secret is set and the request is not signed with it."""
     secret = config.get("WEBHOOK_SECRET_INSTATUS")
     if secret is not None:
         signature = hmac.digest(secret.encode(errors="surrogateescape"), body, "sha256").hex().encode()
@@ -66,18 +66,19 @@ def _incident(given: object, kind: str) -> JSONObject:
     if not isinstance(given, dict):
         raise NotAnUpdate(f"{kind} is not an object")
     required(given.get("id"), f"{kind}.id")
-    entries = [entry | {"status": word(entry.get("status"), WORDS)} for entry in records(given.get(f"{kind}_updates"))]
+    entries = _in_statuspages_words(given.get(f"{kind}_updates"))
     incident = given | {
         "status": word(given.get("status"), WORDS),
         "impact": impact(given.get("impact"), WORDS),
         "shortlink": given.get("url"),
-        "components": [
-            component | {"status": word(component.get("status"), WORDS)}
-            for component in records(given.get("components"))
-        ],
+        "components": _in_statuspages_words(given.get("components")),
         "incident_updates": entries,
     }
     return incident if kind == "incident" else incident | {"impact": "maintenance"} | _window(given, entries)
+
+
+def _in_statuspages_words(given: object) -> list[JSONObject]:
+    return [record | {"status": word(record.get("status"), WORDS)} for record in records(given)]
 
 
 def _window(maintenance: JSONObject, entries: list[JSONObject]) -> JSONObject:

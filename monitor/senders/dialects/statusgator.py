@@ -2,22 +2,21 @@
 
 https://support.statusgator.com/support/solutions/articles/47001278989-webhook-version-3-0
 https://support.statusgator.com/support/solutions/articles/47001250579-understanding-monitor-statuses
-A relay: each message names the service that it watches, which is the page here. It tells that a monitor's status
-changed, of no incident that could be told apart from the next one; so it is a component's change, which the next one
-ends, the monitor being the component. The components that changed with it follow, by name, as none has an id.
-An EarlyWarningSignal is a guess that nothing ever ends: ignored.
+A relay: each message names the service that it watches, which is the page here. A message tells that a monitor's status
+changed and names no incident, so it is a component update, which the next one ends; the monitor is the component. The
+components that changed with it follow by name, as they have no ids. An EarlyWarningSignal is a guess that no message
+ends, so it is ignored.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from hashlib import sha256
 
 from monitor.senders import statuspage
 from monitor.senders.payload import JSONObject, mapping, records, text
-from monitor.senders.translate import component_update, required, word
-from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.senders.translate import component_update, hashed, required, required_time, word
+from monitor.updates.errors import UnknownShape
 from monitor.updates.text import cut_bytes
 from monitor.updates.times import instant
 from monitor.updates.update import LONGEST_BODY, LONGEST_NAME, MOST_COMPONENTS, Component, Update
@@ -40,14 +39,12 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
         raise UnknownShape("type is not StatusChange")
     monitor, service, at = mapping(payload.get("monitor")), mapping(payload.get("service")), payload.get("recorded_at")
     monitor_id = required(monitor.get("id"), "monitor.id")
-    if instant(at) is None:
-        raise NotAnUpdate("recorded_at is missing or not a time")
+    required_time(instant(at), "recorded_at")
     name = text(monitor.get("display_name")) or text(service.get("name"))
     said = [text(payload.get("message")), text(payload.get("details"))]
     changed = records(payload.get("component_status_changes"))
-    identity = json.dumps([monitor_id, at, payload.get("status"), *said, changed])
     change = {
-        "id": sha256(identity.encode()).hexdigest()[:32],
+        "id": hashed(json.dumps([monitor_id, at, payload.get("status"), *said, changed])),
         "created_at": at,
         "new_status": payload.get("status"),
         "old_status": payload.get("previous_status"),

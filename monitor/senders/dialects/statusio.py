@@ -1,18 +1,18 @@
 """Status.io's webhooks -> Update.
 
 https://kb.status.io/notifications/webhook/
-One flat object a message: of an incident with `current_state`, of a maintenance with a window and no state, whose
-status is then that of its window. `current_status` is the worst of what is affected, and stands for its impact.
-The page shows one value of each and lists no others; the rest of STATUSES are the words of Status.io's own pages.
-`containers` (regions) are not read: which of them belongs to which component is told by ids only.
+A message is one flat object: an incident with `current_state`, or a maintenance with a window and no state, which gets
+the status of its window. `current_status` is the worst status of what is affected and gives the impact. The document
+shows one value of each; the others in STATUSES are the words of Status.io's own pages. `containers` (regions) are not
+read, as only ids tell which component each belongs to.
 """
 
 from __future__ import annotations
 
 from monitor.senders import statuspage
 from monitor.senders.payload import JSONObject, records, text
-from monitor.senders.translate import impact, required, stage, word
-from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.senders.translate import impact, incident_update, required, required_time, stage, word
+from monitor.updates.errors import UnknownShape
 from monitor.updates.times import instant
 from monitor.updates.update import Update
 
@@ -34,16 +34,14 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
         raise UnknownShape("current_status is not in the payload")
     required(payload.get("id"), "id")
     at, start = instant(payload.get("datetime")), instant(payload.get("datetime_start"))
-    if at is None and start is None:
-        raise NotAnUpdate("datetime is missing or not a time")
-
+    required_time(at or start, "datetime")
     status = word(payload.get("current_state"), {})
     is_maintenance = "maintenance_url" in payload or "datetime_end" in payload
     if is_maintenance:
         status = status or stage(at, start, instant(payload.get("datetime_end")))
-    # What is only planned has no effect on a component yet.
+    # A scheduled maintenance does not affect components yet.
     affected = None if status == "scheduled" else word(payload.get("current_status"), STATUSES)
-    address = payload.get("status_page_url")
+    address, told_at = payload.get("status_page_url"), payload.get("datetime")
     incident = {
         "id": payload.get("id"),
         "page_id": address,
@@ -51,7 +49,7 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
         "status": status,
         "impact": "maintenance" if is_maintenance else impact(payload.get("current_status"), STATUSES),
         "created_at": payload.get("datetime_start"),
-        "updated_at": payload.get("datetime"),
+        "updated_at": told_at,
         "resolved_at": payload.get("datetime_resolve"),
         "scheduled_for": payload.get("datetime_start") if is_maintenance else None,
         "scheduled_until": payload.get("datetime_end"),
@@ -60,13 +58,6 @@ def read(payload: JSONObject, page: str | None = None) -> Update:
             {"id": component.get("_id"), "name": component.get("name"), "status": affected}
             for component in records(payload.get("components"))
         ],
-        "incident_updates": [
-            {
-                "id": payload.get("message_id"),
-                "status": status,
-                "body": payload.get("details"),
-                "created_at": payload.get("datetime"),
-            }
-        ],
+        "incident_updates": [incident_update(payload.get("message_id"), status, payload.get("details"), told_at)],
     }
     return statuspage.read({"page": {"url": address}, "incident": incident}, page)

@@ -1,4 +1,4 @@
-"""What is told of AWS Health, Azure, Cloudflare, StatusGator and incident.io, as their documents have it."""
+"""AWS Health, Azure, Cloudflare, StatusGator and incident.io are read as their documents say."""
 
 import json
 
@@ -298,7 +298,7 @@ def test_the_status_of_what_a_status_page_shared_is_said_in_statuspages_words(ap
     assert app.incidents()[0]["status"] == status
 
 
-# Whoever sent it
+# All of them
 
 
 @pytest.mark.parametrize(

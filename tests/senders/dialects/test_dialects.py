@@ -1,4 +1,4 @@
-"""What other senders than Statuspage post is read, at an address of its own and at Statuspage's."""
+"""Webhooks of senders other than Statuspage are read, at their own address and at Statuspage's."""
 
 import re
 import sys
@@ -85,7 +85,7 @@ SERVED = {
     "statusio-incident": ("investigating", "major", None, None, "partial_outage"),
     "statusio-maintenance": ("scheduled", "maintenance", "2026-09-11T09:00", "2026-09-11T10:00", None),
 }
-# What each dialect's incident is without its id, and the field that the answer names.
+# The path to each incident's id, which the answer names where the id is missing.
 IDS = {
     "awshealth-issue": ("detail", "eventArn"),
     "azure-incident": ("data", "alertContext", "properties", "trackingId"),
@@ -110,7 +110,7 @@ def own_address(name):
 
 
 def without(made, path):
-    """Take a field away."""
+    """Remove a field."""
     inner = made
     for step in path[:-1]:
         inner = inner[step]
@@ -264,7 +264,7 @@ def documented_example():
 
 @pytest.fixture
 def with_one_more(tmp_path, monkeypatch):
-    """Drop a file into the package, for as long as the test lasts."""
+    """Add a file to the package for the length of a test."""
     (tmp_path / "adatum.py").write_text(documented_example())
     monkeypatch.setattr(dialects, "__path__", [*dialects.__path__, str(tmp_path)])
     yield tmp_path

@@ -1,4 +1,4 @@
-"""Where a sender's secret is set, nothing of its shape passes without it, wherever it comes to."""
+"""Where a sender's secret is set, no payload of its shape passes without it, at any address."""
 
 import base64
 import hmac
