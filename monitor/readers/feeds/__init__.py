@@ -44,7 +44,7 @@ DOCSTRINGS = {
     query: page, component, impact, status, id, since, limit
     answers: application/atom+xml
     """,
-    "past": """Give the newest 50 incidents as an Atom feed, as Statuspage's own feed does.
+    "past": """Give the newest 50 incidents as an Atom feed in the shape of Statuspage's own.
 
     answers: application/atom+xml
     """,
