@@ -85,11 +85,8 @@ def link_of(state: State) -> str | None:
 
 def window_of(maintenance: Incident) -> tuple[datetime, datetime]:
     """Return a maintenance's begin and end: the planned end, else the actual one, else DEFAULT_DURATION later."""
-    begins_at = maintenance.began_at
-    for end in (maintenance.scheduled_until, maintenance.ended_at):
-        if end is not None and end > begins_at:
-            return begins_at, end
-    return begins_at, begins_at + DEFAULT_DURATION
+    begins_at, ends = maintenance.began_at, (maintenance.scheduled_until, maintenance.ended_at)
+    return begins_at, next((end for end in ends if end and end > begins_at), begins_at + DEFAULT_DURATION)
 
 
 def story_of(state: State, until: datetime | None = None) -> Iterator[tuple[str, list[str]]]:

@@ -19,6 +19,7 @@ HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 
 STATELESS = ("2026-07-28",)
 WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # newest first
+SUPPORTED = [*STATELESS, *WITH_HANDSHAKE]
 META = "io.modelcontextprotocol/"
 LONGEST_ID = 200
 CACHED = {"ttlMs": 3_600_000, "cacheScope": "public"}  # every client gets the same tools
@@ -70,7 +71,7 @@ def _result(method: str, params: dict[str, Any], headers: Headers, tools: Tools)
     if version is None or version in WITH_HANDSHAKE:
         return _with_handshake(method, params, tools)
     if version not in STATELESS:
-        data = {"supported": [*STATELESS, *WITH_HANDSHAKE], "requested": str(version)[:LONGEST_ID]}
+        data = {"supported": SUPPORTED, "requested": str(version)[:LONGEST_ID]}
         raise Refused(UNSUPPORTED_VERSION, "Unsupported protocol version", 400, data)
     if stated is None or not isinstance(meta.get(f"{META}clientCapabilities"), dict):
         raise Refused(INVALID_PARAMS, f"_meta lacks {META}protocolVersion or {META}clientCapabilities", 400)
@@ -101,9 +102,8 @@ def _with_handshake(method: str, params: dict[str, Any], tools: Tools) -> Reply:
 def _stateless(method: str, params: dict[str, Any], tools: Tools) -> Reply:
     match method:
         case "server/discover":
-            versions = [*STATELESS, *WITH_HANDSHAKE]
             about = {"capabilities": {"tools": {}}, "instructions": tools.instructions}
-            return {"supportedVersions": versions} | about | CACHED
+            return {"supportedVersions": SUPPORTED} | about | CACHED
         case "tools/list":
             return {"tools": tools.listed} | CACHED
         case "tools/call":

@@ -16,7 +16,7 @@ def init_app(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        """Count, for Prometheus.
+        """Give the metrics for Prometheus.
 
         answers: text/plain, application/openmetrics-text
         """
@@ -24,6 +24,5 @@ def init_app(app: Flask) -> None:
         module = load(f"{__name__}.metrics")
         collector = module.Collector(pipeline, pages, app.config["VERSION"])
         encode, content_type = module.choose_encoder(request.headers.get("Accept", ""))
-        response = Response(shared.get(content_type, lambda: encode(collector)), content_type=content_type)
-        response.headers.update(HEADERS)
-        return response
+        body = shared.get(content_type, lambda: encode(collector))
+        return Response(body, headers=HEADERS, content_type=content_type)
