@@ -1,4 +1,4 @@
-"""A crowd of readers."""
+"""A crowd of clients."""
 
 import time
 
@@ -12,7 +12,7 @@ PLANNED = {"impact": "maintenance", "status": "scheduled", "scheduled_for": "209
 
 @pytest.fixture
 def seconds_beside_a_crowd(start):
-    """A function: while 300 ask a monitor of 1,000 pages for one thing at once, how long other webhooks took."""
+    """Return a function: 300 clients get a path of a monitor with 1,000 pages at once; how long do webhooks take?"""
     monitor = start()
     with requests.Session() as session:
         for number in range(1_000):

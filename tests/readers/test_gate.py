@@ -1,4 +1,4 @@
-"""`--status` in a shell: it prints the monitor's line, and its exit code is a gate for a pipeline."""
+"""`--status` in a shell prints the monitor's verdict; its exit code is a gate for a pipeline."""
 
 import json
 import os
@@ -18,7 +18,7 @@ GITHUB, OPENAI = {"id": "gh1", "name": "GitHub"}, {"id": "oa1", "name": "OpenAI,
 
 @pytest.fixture
 def told(shared):
-    """A monitor that knows of a major incident at GitHub, a minor one at OpenAI, and one at Contoso that is over."""
+    """Return a monitor with a major incident at GitHub, a minor one at OpenAI, and a resolved one at Contoso."""
     shared.post(incident("gate1", page=GITHUB, impact="major"))
     shared.post(incident("gate2", page=OPENAI, impact="minor"))
     shared.post(incident("gate3", page={"id": "ct1", "name": "Contoso"}, status="resolved"))
@@ -38,20 +38,20 @@ def told(shared):
         ([], 1, "trouble: "),
     ],
 )
-def test_the_line_is_printed_and_the_exit_code_tells(told, arguments, code, begins):
+def test_the_verdict_is_printed_in_one_line_and_is_the_exit_code(told, arguments, code, begins):
     asked = run("--status", told.url, *arguments, PYTHONIOENCODING="utf-8")
 
     assert (asked.returncode, asked.stderr, asked.stdout.count("\n")) == (code, "", 1)
     assert asked.stdout.startswith(begins)
 
 
-def test_without_a_url_the_monitor_on_this_machine_is_asked_through_no_proxy(told):
+def test_without_a_url_the_monitor_on_this_machine_is_asked_without_a_proxy(told):
     asked = run("--status", "--needs", "Contoso", PORT=str(told.port), http_proxy="http://127.0.0.1:9")
 
     assert (asked.returncode, asked.stdout[:4]) == (0, "ok: ")
 
 
-def test_the_token_for_reading_is_that_of_the_environment(start):
+def test_the_read_token_comes_from_the_environment(start):
     monitor = start(environment={"MONITOR_READ_TOKEN": "r"})
     monitor.post(incident("i1", status="resolved"))
 
@@ -62,7 +62,7 @@ def test_the_token_for_reading_is_that_of_the_environment(start):
     assert "the monitor answered 401: MONITOR_READ_TOKEN is not its token" in without.stderr
 
 
-def test_it_starts_no_app_and_opens_no_database(told, sqlite_url, file):
+def test_the_command_starts_no_app_and_opens_no_database(told, sqlite_url, file):
     asked = run("--status", told.url, "--needs", "Contoso", MONITOR_DATABASE_URL=sqlite_url, MONITOR_NO_SETTING="x")
 
     assert (asked.returncode, file.exists()) == (0, False)
@@ -87,7 +87,7 @@ def test_a_refusal_is_unknown_and_says_why(told, arguments):
         "http://h?token=secret-of-mine",
     ],
 )
-def test_what_is_no_address_of_a_monitor_is_unknown_and_not_shown(url):
+def test_a_url_that_is_not_a_monitors_is_unknown_and_not_printed(url):
     asked = run("--status", url)
 
     assert (asked.returncode, asked.stdout, asked.stderr.count("\n")) == (2, "", 1)
@@ -103,7 +103,7 @@ def test_a_monitor_that_cannot_be_reached_is_unknown():
     assert asked.stderr == "event_monitor: cannot ask the monitor: [Errno 111] Connection refused\n"
 
 
-def test_an_option_of_the_command_needs_it():
+def test_needs_without_status_is_refused():
     refused = run("--needs", "GitHub")
 
     assert (refused.returncode, refused.stderr) == (2, "event_monitor: --needs goes with --status\n")
@@ -111,7 +111,7 @@ def test_an_option_of_the_command_needs_it():
 
 @pytest.fixture
 def other():
-    """Something else that listens: it answers with what `answer` holds, and keeps what it was asked."""
+    """Return a server that is not a monitor: it gives the answer in `answer` and keeps its requests in `asked`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -144,7 +144,7 @@ def other():
         (200, {}, b""),
     ],
 )
-def test_what_is_no_answer_of_a_monitor_is_unknown(other, answer):
+def test_an_answer_that_is_not_a_monitors_is_unknown(other, answer):
     other.answer = answer
     asked = run("--status", other.url)
 
@@ -160,7 +160,7 @@ def test_the_token_does_not_follow_a_redirect(other):
     assert other.asked == [("/status", "Bearer r"), ("/elsewhere", None)]
 
 
-def test_the_shell_in_the_documents_has_the_same_exit_codes(start):
+def test_the_shell_code_in_docs_has_the_same_exit_codes(start):
     (script,) = re.findall(r"```sh\n(said=.*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL)
     monitor = start(environment={"MONITOR_READ_TOKEN": "r"})
     script = script.replace("https://YOUR-HOST", monitor.url)

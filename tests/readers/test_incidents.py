@@ -1,4 +1,4 @@
-"""GET /incidents: what several updates make of an incident, and how it is asked for."""
+"""GET /incidents: how updates fold into an incident, filters, cursors, and text."""
 
 import itertools
 import time
@@ -38,7 +38,7 @@ def walk(monitor, page, limit, between=lambda step: None):
 
 @pytest.fixture(scope="module")
 def in_order(shared):
-    """What is served of an incident whose four updates came in their order."""
+    """Return the answer for an incident whose four updates arrived in order."""
     page = {"id": "in-order", "name": "In order"}
     for name in STORY:
         shared.post(of(page, name))
@@ -83,7 +83,7 @@ def test_the_story_is_newest_first_and_holds_each_entry_once(in_order):
 @pytest.mark.parametrize(
     "names", list(itertools.permutations(STORY))[1:], ids=lambda names: "-".join(n[9] for n in names)
 )
-def test_in_whatever_order_updates_come_the_incident_is_the_same(app, in_order, names):
+def test_the_incident_is_the_same_in_whatever_order_its_updates_arrive(app, in_order, names):
     for name in names:
         assert app.post(of(in_order["page"], name)).json == {"status": "accepted"}
 
@@ -92,7 +92,7 @@ def test_in_whatever_order_updates_come_the_incident_is_the_same(app, in_order, 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("identity", ["id", "time", "nothing"])
-def test_every_entry_that_any_update_brought_is_kept(app, order, identity):
+def test_every_entry_of_any_update_is_kept(app, order, identity):
     for number in order:
         entry = {"body": f"step {number}"}
         entry |= {"id": f"u{number}"} if identity == "id" else {}
@@ -105,7 +105,7 @@ def test_every_entry_that_any_update_brought_is_kept(app, order, identity):
     assert [entry["body"] for entry in app.incidents()[0]["incident_updates"]] == ["step 2", "step 1", "step 0"]
 
 
-def test_entries_that_say_the_same_at_different_times_are_both_kept(app):
+def test_two_entries_with_the_same_text_at_different_times_are_both_kept(app):
     same = {"status": "monitoring", "body": "We continue to monitor."}
     entries = [same | {"created_at": at} for at in ("2026-06-01T08:20:00Z", "2026-06-01T08:00:00Z")]
     app.post(incident(updated_at="2026-06-01T08:20:00Z", incident_updates=entries))
@@ -113,7 +113,7 @@ def test_entries_that_say_the_same_at_different_times_are_both_kept(app):
     assert len(app.incidents()[0]["incident_updates"]) == 2
 
 
-def test_an_entry_without_id_and_time_that_is_sent_again_is_kept_once(app):
+def test_a_repeated_entry_without_id_and_time_is_kept_once(app):
     first, second = {"body": "We look into it."}, {"body": "We found it."}
     app.post(incident(updated_at="2026-06-01T08:00:00Z", incident_updates=[first]))
     app.post(incident(updated_at="2026-06-01T08:20:00Z", incident_updates=[second, first]))
@@ -133,7 +133,7 @@ def test_an_edited_entry_is_served_as_last_edited(app):
     assert [entry["body"] for entry in app.incidents()[0]["incident_updates"]] == ["the"]
 
 
-def test_an_older_update_that_comes_late_is_printed_but_is_not_the_state(app):
+def test_a_late_update_is_printed_but_does_not_change_the_state(app):
     app.post(of({"id": "p"}, "incident-resolved"))
     before = app.incidents()
     assert app.post(of({"id": "p"}, "incident-created")).json == {"status": "accepted"}
@@ -143,7 +143,7 @@ def test_an_older_update_that_comes_late_is_printed_but_is_not_the_state(app):
     assert before[0]["status"] == "resolved"
 
 
-def test_one_update_after_an_outage_of_our_own_refills_the_story(app):
+def test_the_first_update_after_downtime_restores_the_whole_story(app):
     app.post(of({"id": "p"}, "incident-resolved"))
 
     assert len(app.printed) == 1
@@ -154,7 +154,7 @@ def test_one_update_after_an_outage_of_our_own_refills_the_story(app):
     ]
 
 
-def test_a_backfilled_incident_stands_where_it_began(app):
+def test_a_backfilled_incident_is_listed_by_its_own_created_at(app):
     for number, day in enumerate((3, 1, 2)):
         at = f"2026-06-0{day}T08:00:00Z"
         app.post(incident(f"i{number}", created_at=at, updated_at="2026-06-09T08:00:00Z", backfilled=number == 2))
@@ -162,7 +162,7 @@ def test_a_backfilled_incident_stands_where_it_began(app):
     assert [found["id"] for found in app.incidents()] == ["i0", "i2", "i1"]
 
 
-def test_a_component_update_is_served_as_what_it_is(app):
+def test_a_component_update_is_served_with_its_change(app):
     app.post(payload("component-update"))
 
     (found,) = app.incidents()
@@ -176,14 +176,14 @@ def test_a_component_update_is_served_as_what_it_is(app):
     }
 
 
-def test_equal_ids_on_two_pages_are_two_incidents(app):
+def test_the_same_id_on_two_pages_is_two_incidents(app):
     for page in ("p1", "p2"):
         app.post(incident(page={"id": page}))
 
     assert [found["page"]["id"] for found in app.incidents()] == ["p2", "p1"]
 
 
-# What can be asked
+# Filters
 
 FOUND = {
     "outage": {"status": "investigating", "impact": "major", "updated_at": "2026-06-03T08:00:00Z"},
@@ -224,7 +224,7 @@ FOUND = {
         ("status=open&component=c1&impact=major&page=p1&since=2026-06-01&limit=1", ["outage"]),
     ],
 )
-def test_a_query_gives_what_matches_newest_first(app, query, ids):
+def test_a_query_lists_the_matching_incidents_newest_first(app, query, ids):
     change = payload("component-update")
     change["component_update"] |= {"id": "change", "created_at": "2026-06-04T08:00:00Z"}
     for made in (
@@ -269,7 +269,7 @@ def test_a_bad_since_is_refused(app, bad):
         "1-2%0A",
     ],
 )
-def test_a_garbage_cursor_is_refused(app, bad):
+def test_a_bad_cursor_is_refused(app, bad):
     refused(app, f"cursor={bad}", "cursor")
 
 
@@ -289,7 +289,7 @@ def test_a_garbage_cursor_is_refused(app, bad):
         }.items()),
     ],
 )  # fmt: skip
-def test_a_parameter_that_is_unknown_bad_or_given_twice_is_refused(app, query, named):
+def test_an_unknown_bad_or_repeated_parameter_is_refused_and_named(app, query, named):
     refused(app, query, named)
 
 
@@ -302,11 +302,11 @@ def refused(app, query, named):
     assert time.perf_counter() - began < 1
 
 
-# Walking
+# Cursors
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
-def test_a_walk_sees_each_incident_once_while_others_arrive(shared, page, limit):
+def test_following_the_cursors_lists_each_incident_once_while_others_arrive(shared, page, limit):
     def post(incident_id, minute, created=8):
         at = f"2026-06-01T{created:02}:00:00Z"
         shared.post(incident(incident_id, page=page, created_at=at, updated_at=f"2026-06-01T20:{minute:02}:00Z"))
@@ -316,14 +316,14 @@ def test_a_walk_sees_each_incident_once_while_others_arrive(shared, page, limit)
         post(f"i{step % 7}", step)
 
     for number in range(7):
-        post(f"i{number}", 0, created=8 + number // 3)  # some began in the same instant
+        post(f"i{number}", 0, created=8 + number // 3)  # some begin at the same instant
     seen = list(itertools.chain(*walk(shared, page, limit, between)))
 
     assert sorted(found for found in seen if found[0] == "i") == [f"i{number}" for number in range(7)]
     assert len(seen) == len(set(seen))
 
 
-def test_a_walk_ends_with_a_cursor_that_is_null(shared, page):
+def test_the_last_cursor_is_null(shared, page):
     assert walk(shared, page, 2) == [[]]
     for number in range(3):
         shared.post(incident(f"i{number}", page=page))
@@ -331,8 +331,8 @@ def test_a_walk_ends_with_a_cursor_that_is_null(shared, page):
     assert walk(shared, page, 2) == [["i2", "i1"], ["i0"]]
 
 
-def test_an_answer_ends_around_one_mebibyte_and_the_walk_goes_on(shared, page):
-    largest, body = 1024 * 1024, "é" * 60_000  # 360 kB as JSON gives it out
+def test_an_answer_ends_at_about_1_mib_and_its_cursor_leads_to_the_rest(shared, page):
+    largest, body = 1024 * 1024, "é" * 60_000  # 360 kB in the JSON of an answer
     for number in range(9):
         shared.post(incident(f"i{number}", page=page, incident_updates=[{"body": body}]))
     first = shared.get(f"/incidents?page={page['id']}")
@@ -344,7 +344,7 @@ def test_an_answer_ends_around_one_mebibyte_and_the_walk_goes_on(shared, page):
 # As text
 
 
-def test_as_text_an_incident_is_its_two_lines(shared, page):
+def test_in_text_an_incident_is_its_two_lines(shared, page):
     shared.post(incident("i1", page=page))
     shared.post(incident("i2", page=page, components=[], incident_updates=[], updated_at="2026-06-01T09:00:00+01:00"))
     answer = shared.get(f"/incidents?page={page['id']}", headers={"Accept": "text/plain"})
@@ -357,5 +357,5 @@ def test_as_text_an_incident_is_its_two_lines(shared, page):
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, */*", "application/json, text/plain;q=0.5"])
-def test_who_does_not_prefer_text_gets_json(shared, accept):
+def test_a_client_that_does_not_prefer_text_gets_json(shared, accept):
     assert shared.get("/incidents?limit=1", headers={"Accept": accept}).headers["Content-Type"] == "application/json"

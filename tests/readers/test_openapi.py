@@ -1,4 +1,4 @@
-"""GET /openapi.json says what the routes are: held against them by Schemathesis, and parameter by parameter."""
+"""GET /openapi.json describes the routes: Schemathesis and a test of each parameter compare them."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from monitor.readers.openapi import PARAMETERS
 from tests.conftest import incident
 
-STREAMS = {"/stream", "/ws"}  # which never end
+STREAMS = {"/stream", "/ws"}  # their answers never end
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_every_route_is_described_in_a_sentence(app, described):
     assert len({said["operationId"] for said in operations.values()}) == len(operations)
 
 
-def test_the_parameters_that_a_route_describes_are_those_that_it_takes(app, described):
+def test_a_route_takes_exactly_the_parameters_that_it_describes(app, described):
     for path, operations in described["paths"].items():
         if "get" not in operations or path in STREAMS or "unknown parameter" not in app.get(f"{path}?no-such=x").text:
             continue
@@ -43,13 +43,13 @@ def test_the_read_token_guards_the_description(start):
 
 
 @pytest.mark.long
-def test_schemathesis_finds_no_answer_that_is_not_described(start, tmp_path):
+def test_schemathesis_finds_only_described_answers(start, tmp_path):
     monitor = start()
     monitor.post(incident())
     checks = "not_a_server_error status_code_conformance content_type_conformance response_schema_conformance"
     options = "--max-examples 5 --phases coverage,fuzzing --generation-deterministic --no-color".split()
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{monitor.url}/openapi.json", *options]
-    # Streams never end, and /mcp speaks JSON-RPC, whose own schema says what it may answer.
+    # Streams never end, and the answers of /mcp follow the schema of JSON-RPC.
     command += [
         "--exclude-path-regex",
         "^/(stream|ws|mcp)$",

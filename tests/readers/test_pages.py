@@ -1,4 +1,4 @@
-"""A page keeps the name that it was first seen under; MONITOR_PAGES names pages up front; a token can be a page's."""
+"""A page keeps its first name; MONITOR_PAGES sets names in advance; a token may belong to one page."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def post(app, incident_id, page, *, named=None, minute=0, token=None, **fields):
 
 
 @pytest.mark.parametrize("character", ["x", "\N{COLLISION SYMBOL}"])
-def test_a_list_of_very_many_pages_ends_at_a_mebibyte_and_says_how_many_it_leaves_out(app, character):
+def test_a_list_of_pages_ends_at_1_mib_and_says_how_many_are_left_out(app, character):
     for number in range(600):
         page = {"id": f"p{number}", "name": f"{number} {character * 190}"}
         unsubscribe = {"unsubscribe": f"https://status.example/{'x' * 1900}"}
@@ -43,7 +43,7 @@ def names(app):
     return [printed.split("Product: ")[1].split(" - ")[0] for printed in app.printed]
 
 
-def test_a_page_seen_once_by_name_keeps_it_for_its_id(app):
+def test_a_page_keeps_the_name_that_it_was_first_seen_under(app):
     post(app, "i1", UNNAMED, named="GitHub")
     post(app, "i1", UNNAMED, minute=1)
     post(app, "i1", {"id": "p1", "name": "GitHub Status"}, minute=2)
@@ -54,7 +54,7 @@ def test_a_page_seen_once_by_name_keeps_it_for_its_id(app):
     assert {found["page"]["name"] for found in app.incidents()} == {"GitHub", "p2"}
 
 
-def test_a_page_seen_without_a_name_takes_the_first_it_is_given(app):
+def test_a_page_first_seen_without_a_name_takes_the_first_name_given(app):
     post(app, "i1", UNNAMED)
     post(app, "i1", UNNAMED, named="GitHub", minute=1)
     post(app, "i1", UNNAMED, minute=2)
@@ -62,7 +62,7 @@ def test_a_page_seen_without_a_name_takes_the_first_it_is_given(app):
     assert names(app) == ["p1", "GitHub", "GitHub"]
 
 
-def test_a_name_outlasts_a_restart_with_a_database(start, url):
+def test_with_a_database_a_name_survives_a_restart(start, url):
     first = start(environment=environment(url))
     first.post(incident("i1", page=UNNAMED), "/webhook/statuspage?page=GitHub")
     first.stop()
@@ -84,7 +84,7 @@ def test_a_bound_page_has_the_id_that_an_earlier_run_found(start, url):
     assert again.json() == {"status": "duplicate"}
 
 
-def test_pages_are_named_up_front_by_id_and_by_host():
+def test_monitor_pages_names_pages_by_id_and_by_host():
     app = app_with(
         PAGES=json.dumps(
             [
@@ -100,14 +100,14 @@ def test_pages_are_named_up_front_by_id_and_by_host():
     assert names(app) == ["GitHub", "Fabrikam"]
 
 
-def test_a_name_of_a_page_is_bounded_as_it_is_kept_for_long(app):
+def test_the_length_of_a_page_name_is_bounded(app):
     post(app, "i1", {"id": "p9", "name": "x" * 900_000})
 
     (found,) = app.incidents()
     assert found["page"] == {"id": "p9", "name": "x" * 200}
 
 
-def test_strangers_names_are_bounded(app, monkeypatch):
+def test_the_number_of_page_names_is_bounded(app, monkeypatch):
     monkeypatch.setattr("monitor.senders.pages.MOST_NAMES", 3)
     for number in range(5):
         post(app, "i1", {"id": f"p{number}"}, named=f"Page{number}")
@@ -117,7 +117,7 @@ def test_strangers_names_are_bounded(app, monkeypatch):
     assert names(app)[5:] == ["Page0", "Page1", "Page2", "host3.example", "host4.example"]
 
 
-def test_what_arrives_under_a_pages_token_speaks_only_for_that_page():
+def test_updates_under_the_token_of_a_page_belong_to_that_page():
     app = app_with(WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub", "secret-o": "OpenAI"}))
 
     assert post(app, "i1", {"id": "p-openai", "name": "OpenAI"}, token="secret-o").status_code == 200
@@ -134,7 +134,7 @@ def test_what_arrives_under_a_pages_token_speaks_only_for_that_page():
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "GitHub", "s\u00e9cret"])
-def test_no_token_of_several_is_401_with_one_body(token):
+def test_a_missing_or_wrong_token_is_401(token):
     app = app_with(WEBHOOK_TOKEN=json.dumps({"secret-g": "GitHub"}))
 
     answer = post(app, "i1", UNNAMED, token=token)
@@ -174,19 +174,19 @@ def test_a_bound_page_has_the_id_that_is_configured_for_its_name():
         ('["https://a.example", "https://a.example/"]', "names a page twice"),
     ],
 )
-def test_a_list_of_pages_that_cannot_be_used_stops_the_start(value, complaint):
+def test_a_bad_monitor_pages_stops_the_start(value, complaint):
     with pytest.raises(BadSetting, match=f"^MONITOR_PAGES .*{re.escape(complaint)}"):
         checked({"PAGES": value}, SETTINGS)
 
 
 @pytest.mark.parametrize("value", ["{", "{}", '{"a": ""}', '{"a": 1}', '{" ": "GitHub"}'])
-def test_a_set_of_tokens_that_cannot_be_used_stops_the_start_and_is_not_shown(value):
+def test_bad_webhook_tokens_stop_the_start_and_are_not_shown(value):
     with pytest.raises(BadSetting, match=r"^MONITOR_WEBHOOK_TOKEN .*JSON object") as refusal:
         checked({"WEBHOOK_TOKEN": value}, CORE)
     assert '"a"' not in str(refusal.value)
 
 
-def test_a_page_may_be_given_in_short_and_on_loopback_without_tls():
+def test_a_page_may_be_a_plain_address_and_on_loopback_without_tls():
     found = parse('["https://A.example/", {"url": "http://127.0.0.1:8080", "name": "Local"}, "http://[::1]:81"]')
 
     assert [(page.url, page.host, page.name) for page in found] == [
@@ -196,7 +196,7 @@ def test_a_page_may_be_given_in_short_and_on_loopback_without_tls():
     ]
 
 
-def test_the_lag_of_the_last_update_is_kept_and_what_is_past_has_none(start, url):
+def test_the_lag_of_the_last_update_survives_a_restart_and_past_updates_have_none(start, url):
     first = start(environment=environment(url))
     first.post(incident(updated_at=(datetime.now(UTC) - timedelta(seconds=90)).isoformat()))
     assert 90 <= first.get("/pages").json()["pages"][0]["lag_seconds"] < 120

@@ -1,4 +1,4 @@
-"""`GET /status`: what is open for what is needed is trouble, what was not heard is unknown, and only the rest is ok."""
+"""`GET /status`: an open incident of what is needed is trouble, an unheard page is unknown, only the rest is ok."""
 
 import random
 import time
@@ -31,7 +31,7 @@ def status(app, *needs, **parameters):
     return ask(app, *needs, **parameters).json["status"]
 
 
-def test_what_is_open_is_trouble_with_its_link_and_since_when_the_worst_first(app):
+def test_open_incidents_are_trouble_listed_worst_first_with_link_and_begin(app):
     told(app, "i1", impact="minor", created_at="2026-06-01T07:00:00Z")
     told(app, "i2", impact="critical", name="Jobs do not start", created_at="2026-06-01T06:00:00Z")
     told(app, "i3", OPENAI, status="resolved")
@@ -57,11 +57,11 @@ def test_a_page_that_only_pushes_is_ok_with_the_time_it_was_heard(app):
     assert answer["pages"][0]["heard_at"] > "2026"
 
 
-def test_nothing_heard_is_unknown(app):
+def test_a_monitor_that_heard_no_page_is_unknown(app):
     assert status(app) == "unknown"
 
 
-def test_a_name_that_nobody_knows_is_unknown_with_the_nearest_names(app):
+def test_an_unknown_name_is_unknown_with_the_nearest_names(app):
     told(app, "i1", OPENAI, status="resolved")
 
     answer = ask(app, "OpenAl/Codex", "OpenAI").json
@@ -71,7 +71,7 @@ def test_a_name_that_nobody_knows_is_unknown_with_the_nearest_names(app):
     assert (unknown["needs"], unknown["nearest"]) == ("OpenAl/Codex", ["OpenAI"])
 
 
-def test_a_component_that_its_page_never_named_is_unknown_with_the_nearest_names(app):
+def test_a_component_that_no_incident_named_is_unknown_with_the_nearest_names(app):
     told(app, "i1", status="resolved")
 
     answer = ask(app, "GitHub/Actoins").json
@@ -79,7 +79,7 @@ def test_a_component_that_its_page_never_named_is_unknown_with_the_nearest_names
     assert (answer["status"], answer["unknown"][0]["nearest"]) == ("unknown", ["Actions"])
 
 
-def test_a_page_whose_last_poll_failed_is_unknown_until_one_answers(app):
+def test_a_page_whose_last_poll_failed_is_unknown_until_a_poll_succeeds(app):
     told(app, "i1", status="resolved")
     polled = KnownPage("https://status.github.example", "GitHub")
     pages_of(app.application).polled(polled, "gh1", "it answered 500")
@@ -91,7 +91,7 @@ def test_a_page_whose_last_poll_failed_is_unknown_until_one_answers(app):
 
 
 @pytest.mark.parametrize("problem", ["no answer", None])
-def test_a_page_that_is_polled_and_was_never_heard_is_unknown(app, problem):
+def test_a_polled_page_that_was_never_heard_is_unknown(app, problem):
     told(app, "i1", status="resolved")
     pages_of(app.application).polled(KnownPage("https://status.contoso.example", "Contoso"), None, problem)
 
@@ -99,7 +99,7 @@ def test_a_page_that_is_polled_and_was_never_heard_is_unknown(app, problem):
     assert status(app) == "unknown"
 
 
-def test_a_page_that_was_named_up_front_and_never_heard_is_unknown(app):
+def test_a_page_of_monitor_pages_that_was_never_heard_is_unknown(app):
     pages_of(app.application).remember("ct1", "Contoso")  # as MONITOR_PAGES does
 
     answer = ask(app, "contoso").json
@@ -113,7 +113,7 @@ def test_trouble_outranks_unknown(app):
     assert status(app, "GitHub", "Contoso") == "trouble"
 
 
-def test_only_what_is_needed_counts(app):
+def test_only_needed_pages_and_components_count(app):
     told(app, "i1")
     told(app, "i2", OPENAI, status="resolved")
     told(app, "i3", components=[PULLS], status="resolved")
@@ -126,7 +126,7 @@ def test_only_what_is_needed_counts(app):
 
 
 @pytest.mark.parametrize("need", ["github/ACTIONS", "gh1/c-act", "GitHub/c-act", "GH1"])
-def test_names_and_ids_serve_in_any_case(app, need):
+def test_a_need_is_a_name_or_an_id_in_any_case(app, need):
     told(app, "i1")
 
     assert status(app, need) == "trouble"
@@ -140,13 +140,13 @@ def test_the_longest_known_page_name_wins(app):
     assert [status(app, need) for need in ("Acme/EU/API", "Acme/EU", "Acme")] == ["trouble", "trouble", "ok"]
 
 
-def test_a_name_may_hold_commas_and_slashes(app):
+def test_a_name_may_contain_commas_and_slashes(app):
     told(app, "i1", {"id": "a", "name": "Acme, Inc."}, [{"id": None, "name": "CI/CD, Runners"}])
 
     assert status(app, "Acme, Inc./CI/CD, Runners") == "trouble"
 
 
-def test_a_component_is_in_trouble_by_its_own_change_until_the_next(app):
+def test_a_component_change_is_trouble_until_the_next_change(app):
     changed(app, "Actions", "major_outage")
     broken = ask(app, "GitHub/Actions").json
     changed(app, "Actions", "operational", "2026-06-01T10:00:00Z")
@@ -155,7 +155,7 @@ def test_a_component_is_in_trouble_by_its_own_change_until_the_next(app):
     assert status(app, "GitHub/Actions") == "ok"
 
 
-def test_a_change_is_not_listed_beside_an_incident_that_is_at_least_as_bad(app):
+def test_a_component_change_is_hidden_by_an_incident_of_the_component_that_is_at_least_as_bad(app):
     changed(app, "Actions", "partial_outage")
     told(app, "i1", components=[{"id": "Actions", "name": "Actions"}], impact="minor")
     worse = [one["impact"] for one in ask(app, "GitHub").json["open"]]
@@ -165,14 +165,14 @@ def test_a_change_is_not_listed_beside_an_incident_that_is_at_least_as_bad(app):
     assert [one["id"] for one in ask(app, "GitHub").json["open"]] == ["i2", "i1"]
 
 
-def test_a_change_is_listed_beside_an_incident_that_names_another_component_of_that_name(app):
+def test_a_component_change_is_not_hidden_by_an_incident_of_another_component_with_the_same_name(app):
     changed(app, "Actions", "partial_outage")
     told(app, "i1", components=[ACTIONS], impact="critical")
 
     assert [one["impact"] for one in ask(app, "GitHub").json["open"]] == ["critical", "major"]
 
 
-def test_maintenance_is_no_trouble_before_it_begins_nor_under_way_unless_fail_names_it(app):
+def test_a_maintenance_is_trouble_only_while_it_is_under_way_and_fail_names_it(app):
     times = {"scheduled_for": "2026-06-01T09:00:00Z", "scheduled_until": "2026-06-01T12:00:00Z"}
     told(app, "m1", status="scheduled", impact="maintenance", **times)
     ahead = ask(app, "GitHub", fail="maintenance")
@@ -195,7 +195,7 @@ def test_maintenance_is_no_trouble_before_it_begins_nor_under_way_unless_fail_na
         ("none", {"none"}),
     ],
 )
-def test_fail_answers_503_from_that_impact_on(app, impact, failing):
+def test_the_answer_is_503_from_the_impact_in_fail_on(app, impact, failing):
     told(app, "i1", impact=impact)
 
     answers = {fail: ask(app, fail=fail) for fail in ("critical", "major", "minor", "maintenance", "none")}
@@ -206,7 +206,7 @@ def test_fail_answers_503_from_that_impact_on(app, impact, failing):
     assert ask(app).status_code == 200
 
 
-def test_what_fail_lets_pass_does_not_hide_what_is_unknown(app):
+def test_an_impact_below_fail_does_not_hide_an_unknown_page(app):
     told(app, "i1", impact="minor")
 
     answer = ask(app, "GitHub", "Contoso", fail="major")
@@ -244,13 +244,13 @@ def text(app, *needs):
         ("&".join(["needs=a"] * 51), "more than 50"),
     ],
 )
-def test_what_is_not_understood_is_refused_and_named(app, query, named):
+def test_a_bad_parameter_is_refused_and_named(app, query, named):
     answer = app.get(f"/status?{query}")
 
     assert (answer.status_code, named in answer.json["error"]) == (400, True)
 
 
-def test_it_is_guarded_by_the_token_for_reading_and_answers_head():
+def test_the_status_is_guarded_by_the_read_token_and_answers_head():
     app = InProcess({"READ_TOKEN": "r"})
 
     assert [app.get(f"/status{query}").status_code for query in ("", "?token=r")] == [401, 200]
@@ -258,7 +258,7 @@ def test_it_is_guarded_by_the_token_for_reading_and_answers_head():
     assert (head.status_code, head.data, int(head.headers["Content-Length"]) > 0) == (200, b"", True)
 
 
-def test_an_answer_stays_bounded_whatever_is_open(app):
+def test_an_answer_is_bounded_however_much_is_open(app):
     for number in range(501):
         told(app, f"i{number}", name="\U0001f525" * 300, components=[{"name": f"{n}" * 200} for n in range(9)])
 
@@ -269,7 +269,7 @@ def test_an_answer_stays_bounded_whatever_is_open(app):
     assert "more than 500 incidents are open" in answer.json["unknown"][0]["reason"]
 
 
-def test_the_nearest_of_very_many_long_names_are_found_soon(app):
+def test_the_nearest_of_many_long_names_are_found_quickly(app):
     letters = random.Random(1)
     told(app, "i1", components=[ACTIONS, *({"name": "".join(letters.choices("abcdefgh", k=200))} for _ in range(199))])
     pages_of(app.application).remember("gh1", "GitHub")

@@ -1,7 +1,7 @@
-"""`GET /maintenance.ics`: every provider's maintenance windows as one calendar, to subscribe to from a phone.
+"""`GET /maintenance.ics`: the maintenance windows of all pages as one calendar (RFC 5545), for a phone to subscribe to.
 
-Those that are to come, that run, and that ended within DAYS_SHOWN days. A window that is moved keeps its UID and
-raises its SEQUENCE, so that it moves in the calendar. iCalendar: https://www.rfc-editor.org/rfc/rfc5545
+It lists windows that are planned, under way, or ended within DAYS_SHOWN days. A rescheduled window keeps its UID and
+raises its SEQUENCE, so that calendars move it. https://www.rfc-editor.org/rfc/rfc5545
 """
 
 from __future__ import annotations
@@ -21,39 +21,38 @@ from monitor.senders.pages import Pages
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
 from monitor.updates.text import one_line
-from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING
+from monitor.updates.update import LONGEST_PRODUCT
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
-PARAMETERS = ("page", "component")
 DAYS_SHOWN = 90
-MOST_WINDOWS = 500  # that are open, and that ended
+MOST_WINDOWS = 500  # of the open ones, and again of all
 LONGEST_DESCRIPTION = 1_000  # characters
 HIGHEST_REVISION = 2**31 - 1  # https://www.rfc-editor.org/rfc/rfc5545#section-3.3.8
 END = b"END:VCALENDAR\r\n"
 
 
-def maintenance(history: History, pages: Pages) -> bytes:
+def write(_name: str, history: History, pages: Pages) -> bytes:
     """Write the calendar."""
-    wanted = answer.query_of_request(pages, *PARAMETERS)
+    wanted = answer.query_of_request(pages, "page", "component")
     title = answer.title_of(wanted, pages)
     calendar = Calendar.new(
         prodid="-//event_monitor//EN",
-        uid=answer.stable_id("calendar", *(answer.filters_of_request().get(name, "") for name in PARAMETERS)),
+        uid=answer.stable_id("calendar", wanted.page or "", wanted.component or ""),
         name=f"Maintenance: {title}" if title else "Maintenance",  # as X-WR-CALNAME too
         refresh_interval=timedelta(hours=1),
     )
     calendar["REFRESH-INTERVAL"].params["VALUE"] = "DURATION"  # https://www.rfc-editor.org/rfc/rfc7986#section-5.7
-    calendar.add("X-PUBLISHED-TTL", "PT1H")  # what Outlook reads
-    # One by one, with others answered in between: the library takes half a second for all of them.
+    calendar.add("X-PUBLISHED-TTL", "PT1H")  # for Outlook
+    # Each event by itself, as `fitting` lets other requests run in between: all of them take the library 0.5 s.
     events = (_event(pages.shown(window)).to_ical() for window in _windows(history, wanted))
     written = list(answer.fitting(events, len))
-    # A calendar must hold something: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
+    # A calendar must have a component: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
     written = written or [Timezone.from_tzid("UTC").to_ical()]
     return b"".join([calendar.to_ical().removesuffix(END), *written, END])
 
 
 def _windows(history: History, wanted: Query) -> Iterator[Incident]:
-    """Yield each maintenance once, the open ones first: these must not be missing."""
+    """Yield each maintenance once, the open ones first: the bounds must not cut these."""
     since = datetime.now(UTC) - timedelta(days=DAYS_SHOWN)
     seen: set[tuple[str, str]] = set()
     for status, changed_since in (("open", None), (None, since)):
@@ -67,8 +66,7 @@ def _windows(history: History, wanted: Query) -> Iterator[Incident]:
 
 def _event(window: Incident) -> Event:
     begins_at, ends_at = answer.window_of(window)
-    page, name = one_line(window.page, LONGEST_PAGE), one_line(window.name, LONGEST_PRODUCT)
-    # Seconds from its first sight to its last change: rises with every change, which LAST-MODIFIED tells too.
+    # Seconds from creation to the last change: rises with every change.
     revision = int((window.updated_at - window.created_at).total_seconds())
     return Event.new(
         uid=answer.stable_id(window.page_id, window.id),
@@ -78,11 +76,11 @@ def _event(window: Incident) -> Event:
         sequence=min(max(revision, 0), HIGHEST_REVISION),
         start=begins_at,
         end=ends_at,
-        summary=f"{page or NOTHING} - {name or NOTHING}",
+        summary=answer.name_of(window),
         description=_description(window),
         url=answer.link_of(window),
         status=STATUS.CANCELLED if (window.status or "").lower().startswith("cancel") else STATUS.CONFIRMED,
-        transparency=TRANSP.TRANSPARENT,  # nobody is busy meanwhile
+        transparency=TRANSP.TRANSPARENT,  # blocks nobody's time
     )
 
 

@@ -1,13 +1,12 @@
-"""The rows of Statuspage's API, made of ours: the page, a page as a component, an incident or a maintenance.
+"""Statuspage's shape (https://www.githubstatus.com/api): the page, its components, an incident or a maintenance.
 
-A component is a page, with the status that the worst of its open incidents and components says; an incident's name
-begins with its page's, and its one component is that page. A field that Statuspage always fills is filled. Shape:
-https://www.githubstatus.com/api (the same on every page of theirs)
+The page stands for all pages, and each of these is a component of it; the worst open incident or component of a page
+sets that component's status. An incident's name begins with its page's name, and its one component is its page.
+Fields that Statuspage always fills are always filled.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -29,9 +28,9 @@ from monitor.updates.times import LONG_AGO, iso
 from monitor.updates.update import LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, IncidentUpdate
 
 ID = "event_monitor"
-MOST_ENTRIES, LONGEST_BODY = 25, 2_000  # of an incident; bytes of one
+MOST_ENTRIES, LONGEST_BODY = 25, 2_000  # incident updates of an incident; bytes of one
 
-# The worst first: an impact as Statuspage's API has it, and what the whole page is then said to be.
+# The worst first: Statuspage's impacts, and its description of a page whose worst impact this is.
 DESCRIPTIONS = {
     "critical": "Major Service Outage",
     "major": "Partial System Outage",
@@ -39,33 +38,28 @@ DESCRIPTIONS = {
     "maintenance": "Service Under Maintenance",
     "none": "All Systems Operational",
 }
-# What it has no word for: an impact that nobody told, and a page that cannot be polled, are not taken for none.
+# Statuspage has no word for these. An unstated impact, or a page that cannot be polled, does not count as none.
 INDICATORS = {"unstated": "minor", "unknown": "minor", "operational": "none"}
 Row = dict[str, Any]
 
 
-def size_of(row: Row) -> int:
-    """Return how many bytes a row takes in a list."""
-    return len(json.dumps(row)) + len(", ")
-
-
 def indicator_of(impact: str) -> str:
-    """Return an impact in its words."""
+    """Return one of Statuspage's impacts for an impact or for a page's state."""
     return INDICATORS.get(impact, impact)
 
 
 def page_of(known: Iterable[Page]) -> Row:
-    """Return what every answer says of the page, which is all pages."""
+    """Return the page that stands for all pages."""
     updated_at = max((page.updated_at for page in known), default=LONG_AGO)
     return {"id": ID, "name": ID, "url": own_address(), "time_zone": "Etc/UTC", "updated_at": iso(updated_at)}
 
 
 def components_of(known: Iterable[Page], states: dict[str, str]) -> dict[str, Row]:
-    """Return the pages as components, by their ids."""
+    """Return the pages as components, by page id."""
     return {
         page.id: {
             "id": str(answer.stable_id(page.id)),
-            "name": _shown(page.name, LONGEST_PAGE),
+            "name": one_line(page.name, LONGEST_PAGE) or NOTHING,
             "status": STATUS_OF_IMPACT[indicator_of(state_of(page, states))],
             "created_at": iso(page.updated_at),
             "updated_at": iso(page.updated_at),
@@ -83,7 +77,7 @@ def components_of(known: Iterable[Page], states: dict[str, str]) -> dict[str, Ro
 
 
 def row_of(incident: Incident, component: Row | None) -> Row:
-    """Return an incident or a maintenance, which concerns this component."""
+    """Return an incident or a maintenance, whose page is this component."""
     incident_id = str(answer.stable_id(incident.page_id, incident.id))
     statuses = MAINTENANCE_STATUSES if is_maintenance(incident) else INCIDENT_STATUSES
     status = incident.status if incident.status in statuses else statuses[0]
@@ -92,7 +86,7 @@ def row_of(incident: Incident, component: Row | None) -> Row:
     planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_maintenance(incident) else {}
     return planned | {
         "id": incident_id,
-        "name": f"{_shown(incident.page, LONGEST_PAGE)} - {_shown(incident.name, LONGEST_PRODUCT)}",
+        "name": answer.name_of(incident),
         "status": status,
         "created_at": iso(incident.created_at),
         "updated_at": iso(incident.updated_at),
@@ -125,7 +119,3 @@ def _entry(entry: IncidentUpdate, incident_id: str, status: str | None, updated_
         "custom_tweet": None,
         "tweet_id": None,
     }
-
-
-def _shown(name: str, longest: int) -> str:
-    return one_line(name, longest) or NOTHING

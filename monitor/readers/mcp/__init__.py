@@ -1,6 +1,6 @@
 """`POST /mcp`: coding agents ask what is broken, by the Model Context Protocol.
 
-transport.py speaks HTTP, protocol.py JSON-RPC, tools.py has the answers. They are loaded at the first request.
+transport.py speaks HTTP, protocol.py speaks JSON-RPC, tools.py answers. They load at the first request.
 """
 
 from __future__ import annotations

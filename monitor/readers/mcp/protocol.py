@@ -1,13 +1,12 @@
-"""JSON-RPC as the Model Context Protocol has it: a message in, an HTTP status and a reply out; nothing is remembered.
+"""JSON-RPC as the Model Context Protocol uses it: a message in, an HTTP status and a reply out, without state.
 
-Two kinds of clients are served: those whose every request says its revision in `_meta`
-(https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning), and those that begin with `initialize`
+There are two kinds of clients. Newer ones state the revision in the `_meta` of every request
+(https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning), older ones begin with `initialize`
 (https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle).
 """
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from typing import Any
 
@@ -19,17 +18,18 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600,
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 
 STATELESS = ("2026-07-28",)
-WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # the newest first
+WITH_HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # newest first
+SUPPORTED = [*STATELESS, *WITH_HANDSHAKE]
 META = "io.modelcontextprotocol/"
 LONGEST_ID = 200
-CACHED = {"ttlMs": 3_600_000, "cacheScope": "public"}  # the tools are the same for everybody
+CACHED = {"ttlMs": 3_600_000, "cacheScope": "public"}  # every client gets the same tools
 ENCODED, END = "=?base64?", "?="
 
 Reply = dict[str, Any]
 
 
 class Refused(Exception):
-    """A request that is answered with an error."""
+    """An error reply: its JSON-RPC code, its message, and the HTTP status."""
 
     def __init__(self, code: int, reason: str, status: int = 200, data: object = None) -> None:
         super().__init__(reason)
@@ -37,9 +37,9 @@ class Refused(Exception):
 
 
 def respond(message: object, headers: Headers, tools: Tools) -> tuple[int, Reply | None]:
-    """Return the HTTP status and the reply to a message; None for one that wants no reply."""
+    """Return the HTTP status and the reply to a message; notifications and responses get no reply, None."""
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        return 400, failure(None, INVALID_REQUEST, "the message is no JSON-RPC 2.0 object")
+        return 400, failure(None, INVALID_REQUEST, "the message is not a JSON-RPC 2.0 object")
     method, id, params = message.get("method"), message.get("id"), message.get("params", {})  # noqa: A001  # its name
     if not isinstance(method, str):
         is_response = "result" in message or "error" in message
@@ -47,7 +47,7 @@ def respond(message: object, headers: Headers, tools: Tools) -> tuple[int, Reply
     if "id" not in message:
         return 202, None
     if not (isinstance(id, str) and len(id) <= LONGEST_ID) and (type(id) is not int or abs(id) >= 2**63):
-        return 400, failure(None, INVALID_REQUEST, f"id is no whole number and no text of {LONGEST_ID} characters")
+        return 400, failure(None, INVALID_REQUEST, f"id must be an integer or a text of up to {LONGEST_ID} characters")
     try:
         if not isinstance(params, dict):
             raise Refused(INVALID_PARAMS, "params is not an object", 400)
@@ -57,7 +57,7 @@ def respond(message: object, headers: Headers, tools: Tools) -> tuple[int, Reply
 
 
 def failure(id: str | int | None, code: int, reason: str, data: object = None) -> Reply:  # noqa: A002  # its name
-    """Return an error reply; without an id where that could not be read."""
+    """Return an error reply; `id` is None if it could not be read."""
     error = {"code": code, "message": reason} | ({"data": data} if data is not None else {})
     return {"jsonrpc": "2.0"} | ({"id": id} if id is not None else {}) | {"error": error}
 
@@ -66,12 +66,12 @@ def _result(method: str, params: dict[str, Any], headers: Headers, tools: Tools)
     meta = params["_meta"] if isinstance(params.get("_meta"), dict) else {}
     stated, header = meta.get(f"{META}protocolVersion"), headers.get("MCP-Protocol-Version")
     if stated is not None and header is not None and stated != header:
-        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version is another in the header than in _meta", 400)
+        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version differs between the header and _meta", 400)
     version = header if stated is None else stated
     if version is None or version in WITH_HANDSHAKE:
         return _with_handshake(method, params, tools)
     if version not in STATELESS:
-        data = {"supported": [*STATELESS, *WITH_HANDSHAKE], "requested": str(version)[:LONGEST_ID]}
+        data = {"supported": SUPPORTED, "requested": str(version)[:LONGEST_ID]}
         raise Refused(UNSUPPORTED_VERSION, "Unsupported protocol version", 400, data)
     if stated is None or not isinstance(meta.get(f"{META}clientCapabilities"), dict):
         raise Refused(INVALID_PARAMS, f"_meta lacks {META}protocolVersion or {META}clientCapabilities", 400)
@@ -102,9 +102,8 @@ def _with_handshake(method: str, params: dict[str, Any], tools: Tools) -> Reply:
 def _stateless(method: str, params: dict[str, Any], tools: Tools) -> Reply:
     match method:
         case "server/discover":
-            versions = [*STATELESS, *WITH_HANDSHAKE]
             about = {"capabilities": {"tools": {}}, "instructions": tools.instructions}
-            return {"supportedVersions": versions} | about | CACHED
+            return {"supportedVersions": SUPPORTED} | about | CACHED
         case "tools/list":
             return {"tools": tools.listed} | CACHED
         case "tools/call":
@@ -115,7 +114,7 @@ def _stateless(method: str, params: dict[str, Any], tools: Tools) -> Reply:
 def _call(params: dict[str, Any], tools: Tools) -> Reply:
     name, arguments = params.get("name"), params.get("arguments", {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
-        raise Refused(INVALID_PARAMS, "name is no text, or arguments is no object")
+        raise Refused(INVALID_PARAMS, "name is not a text, or arguments is not an object")
     result = tools.call(name, arguments)
     if result is None:
         raise Refused(INVALID_PARAMS, f"Unknown tool: {name[:LONGEST_ID]}")
@@ -123,11 +122,11 @@ def _call(params: dict[str, Any], tools: Tools) -> Reply:
 
 
 def _check_headers(method: str, params: dict[str, Any], headers: Headers) -> None:
-    """Refuse a request whose headers, by which a proxy may have let it pass, say another thing than its body."""
+    """Refuse a request whose headers differ from its body: a proxy may have let it pass by its headers."""
     if headers.get("MCP-Protocol-Version") is None or headers.get("Mcp-Method") != method:
-        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version or Mcp-Method is missing or not that of the body", 400)
+        raise Refused(HEADER_MISMATCH, "MCP-Protocol-Version or Mcp-Method is missing or differs from the body", 400)
     if method == "tools/call" and _decoded(headers.get("Mcp-Name")) != params.get("name"):
-        raise Refused(HEADER_MISMATCH, "Mcp-Name is missing or not that of the body", 400)
+        raise Refused(HEADER_MISMATCH, "Mcp-Name is missing or differs from the body", 400)
 
 
 def _decoded(value: str | None) -> str | None:
@@ -135,5 +134,5 @@ def _decoded(value: str | None) -> str | None:
         return value
     try:
         return b64decode(value[len(ENCODED) : -len(END)], validate=True).decode()
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None

@@ -1,8 +1,8 @@
 """Streamable HTTP without sessions: a POST holds one JSON-RPC message, and its answer is one JSON object.
 
 https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http, and for clients that begin
-with `initialize` https://modelcontextprotocol.io/specification/2025-11-25/basic/transports. The server has nothing to
-say unasked: a GET, which would open a stream, is answered 405.
+with `initialize` https://modelcontextprotocol.io/specification/2025-11-25/basic/transports. The server sends nothing
+on its own: a GET, which would open a stream, is answered 405.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from monitor.readers.mcp.protocol import INVALID_REQUEST, PARSE_ERROR, Reply, fa
 from monitor.readers.mcp.tools import Tools
 from monitor.server.requests import HEADERS, read_body
 
-BATCHING = (None, "2025-03-26")  # the one revision with batches, and what a client without the header speaks
+BATCHING = (None, "2025-03-26")  # the one revision with batches; clients without the header speak it
 MOST_IN_A_BATCH = 10
 
 
@@ -32,7 +32,7 @@ def answer(app: Flask) -> Response:
     if not isinstance(message, list):
         return _response(*respond(message, request.headers, tools))
     if request.headers.get("MCP-Protocol-Version") not in BATCHING or not 0 < len(message) <= MOST_IN_A_BATCH:
-        wrong = f"a batch is of revision 2025-03-26 and of 1 to {MOST_IN_A_BATCH} messages"
+        wrong = f"a batch needs revision 2025-03-26 and 1 to {MOST_IN_A_BATCH} messages"
         return _response(400, failure(None, INVALID_REQUEST, wrong))
     replies = [reply for _, reply in (respond(one, request.headers, tools) for one in message) if reply is not None]
     return _response(200, replies) if replies else _response(202, None)

@@ -1,4 +1,4 @@
-"""`GET /metrics`, for Prometheus; its library is loaded at the first request."""
+"""`GET /metrics`, for Prometheus; its library loads at the first request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ def init_app(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        """Count, for Prometheus.
+        """Give the metrics for Prometheus.
 
         answers: text/plain, application/openmetrics-text
         """
         require(app.config.get("READ_TOKEN"))
         module = load(f"{__name__}.metrics")
-        numbers = module.Numbers(pipeline, pages, app.config["VERSION"])
+        collector = module.Collector(pipeline, pages, app.config["VERSION"])
         encode, content_type = module.choose_encoder(request.headers.get("Accept", ""))
-        response = Response(shared.get(content_type, lambda: encode(numbers)), content_type=content_type)
-        response.headers.update(HEADERS)
-        return response
+        body = shared.get(content_type, lambda: encode(collector))
+        return Response(body, headers=HEADERS, content_type=content_type)

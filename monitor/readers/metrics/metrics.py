@@ -1,7 +1,7 @@
-"""The numbers of `GET /metrics`: what was received, what is open, what is wrong, and what each part counts of itself.
+"""The metrics: received updates, open incidents, problems, and what each part counts of itself.
 
-All is read when Prometheus asks. Labels are names of pages and of services and words of fixed lists, never a title;
-past MOST_SERIES, as strangers could name pages without end, the rest is one page, `other`.
+Everything is read at each scrape. Labels are names of pages and services and words from fixed lists, never titles.
+Strangers can name any number of pages: past MOST_SERIES series, all others share the page `other`.
 Names follow https://prometheus.io/docs/practices/naming/
 """
 
@@ -27,14 +27,14 @@ FAMILIES = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 Values = Iterable[tuple[Labels, float]]
 
 
-class Numbers:
-    """What prometheus_client writes out; a history, or a part, that cannot be read just now is absent, not zero."""
+class Collector:
+    """A collector for prometheus_client. A history or a part that cannot be read is absent, not zero."""
 
     def __init__(self, pipeline: Pipeline, pages: Pages, version: str) -> None:
         self._pipeline, self._pages, self._version = pipeline, pages, version
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all of them."""
+        """Yield every metric family."""
         yield from ProcessCollector(registry=None).collect()
         yield _gauge("build_info", "The version, and 1.", ("version",), [((self._version,), 1)])
         received = self._pipeline.received.items()
@@ -57,8 +57,8 @@ class Numbers:
         periods, pages = self._pipeline.history.periods(datetime.now(UTC)), self._pages.known()
         pages = sorted(pages, key=lambda page: page.received_at, reverse=True)
         names = {page.id: page.name for page in pages}
-        those_open = (period for period in periods if period.ended_at is None)
-        each = (((names.get(period.page_id, period.page_id), period.impact), 1) for period in those_open)
+        still_open = (period for period in periods if period.ended_at is None)
+        each = (((names.get(period.page_id, period.page_id), period.impact), 1) for period in still_open)
         yield _gauge("open_incidents", "Incidents, maintenances and components' outages.", ("page", "impact"), each)
         last = [((page.name,), page.received_at.timestamp()) for page in pages if page.updates]
         yield _gauge("last_update_timestamp_seconds", "When a page last sent a new update.", ("page",), last)
@@ -78,8 +78,8 @@ def _gauge(name: str, what: str, labels: Labels, values: Values) -> Metric:
 
 
 def _family(kind: str, name: str, what: str, labels: Labels, values: Values) -> Metric:
-    """Return a family of at most MOST_SERIES and what passes them; those with the same labels are one."""
-    merge = max if name.endswith("_seconds") else add  # of times the latest, of durations the longest
+    """Return a family of MOST_SERIES series and `other`; values with the same labels are merged."""
+    merge = max if name.endswith("_seconds") else add  # the latest time, the longest duration
     merged: dict[Labels, float] = {}
     for texts, value in values:
         series = tuple(one_line(text, LONGEST_PAGE) for text in texts)

@@ -1,4 +1,4 @@
-"""GET /api/v2/summary.json and the rest: what reads a Statuspage page reads this one."""
+"""GET /api/v2/summary.json and the rest: clients of a Statuspage read this one, too."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from tests.conftest import ROOT, InProcess, incident
 
 READER = ROOT / "tests" / "postman" / "read_statuspage.mjs"
 
-# Statuspage's public API as its pages document it (https://www.githubstatus.com/api), with what
-# https://www.mongodb.com/docs/api/doc/cloud-status/operation/operation-getstatussummary names as required.
+# The schema of Statuspage's public API (https://www.githubstatus.com/api), with the required fields of
+# https://www.mongodb.com/docs/api/doc/cloud-status/operation/operation-getstatussummary
 TEXT, TIME = {"type": "string", "minLength": 1}, {"type": "string", "format": "date-time", "pattern": "T.*Z$"}
 SAID = ["investigating", "identified", "monitoring", "resolved", "postmortem"]
 PLANNED = ["scheduled", "in_progress", "verifying", "completed"]
@@ -25,20 +25,20 @@ STATUSES = ["operational", "degraded_performance", "partial_outage", "major_outa
 IMPACTS = ["none", "minor", "major", "critical", "maintenance"]
 
 
-def an_object(**properties):
+def object_of(**properties):
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def some(of):
-    return {"type": "array", "items": of}
+def array_of(items):
+    return {"type": "array", "items": items}
 
 
-def or_null(of):
-    return {"anyOf": [of, {"type": "null"}]}
+def or_null(schema):
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
-PAGE = an_object(id=TEXT, name=TEXT, url={"type": "string", "format": "uri"}, time_zone=TEXT, updated_at=TIME)
-COMPONENT = an_object(
+PAGE = object_of(id=TEXT, name=TEXT, url={"type": "string", "format": "uri"}, time_zone=TEXT, updated_at=TIME)
+COMPONENT = object_of(
     id=TEXT,
     name=TEXT,
     status={"enum": STATUSES},
@@ -52,7 +52,7 @@ COMPONENT = an_object(
     group={"type": "boolean"},
     only_show_if_degraded={"type": "boolean"},
 )
-ENTRY = an_object(
+ENTRY = object_of(
     id=TEXT,
     status={"enum": SAID + PLANNED},
     body={"type": "string"},
@@ -72,39 +72,39 @@ BOTH = {
     "shortlink": {"type": "string", "format": "uri"},
     "started_at": TIME,
     "page_id": TEXT,
-    "incident_updates": some(ENTRY),
-    "components": some(COMPONENT),
+    "incident_updates": array_of(ENTRY),
+    "components": array_of(COMPONENT),
 }
-INCIDENT = an_object(status={"enum": SAID}, **BOTH)
-MAINTENANCE = an_object(
+INCIDENT = object_of(status={"enum": SAID}, **BOTH)
+MAINTENANCE = object_of(
     status={"enum": PLANNED},
     scheduled_for=TIME,
     scheduled_until=TIME,
     **BOTH,
 )
-SUMMARY = an_object(
+SUMMARY = object_of(
     page=PAGE,
-    components=some(COMPONENT),
-    incidents=some(INCIDENT),
-    scheduled_maintenances=some(MAINTENANCE),
-    status=an_object(indicator={"enum": IMPACTS}, description=TEXT),
+    components=array_of(COMPONENT),
+    incidents=array_of(INCIDENT),
+    scheduled_maintenances=array_of(MAINTENANCE),
+    status=object_of(indicator={"enum": IMPACTS}, description=TEXT),
 )
-INCIDENTS = an_object(page=PAGE, incidents=some(INCIDENT))
+INCIDENTS = object_of(page=PAGE, incidents=array_of(INCIDENT))
 
 
 PATHS = {
     "/api/v2/summary.json": SUMMARY,
-    "/api/v2/status.json": an_object(page=PAGE, status=SUMMARY["properties"]["status"]),
-    "/api/v2/components.json": an_object(page=PAGE, components=some(COMPONENT)),
+    "/api/v2/status.json": object_of(page=PAGE, status=SUMMARY["properties"]["status"]),
+    "/api/v2/components.json": object_of(page=PAGE, components=array_of(COMPONENT)),
     "/api/v2/incidents.json": INCIDENTS,
     "/api/v2/incidents/unresolved.json": INCIDENTS,
-    "/api/v2/scheduled-maintenances.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
-    "/api/v2/scheduled-maintenances/upcoming.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
-    "/api/v2/scheduled-maintenances/active.json": an_object(page=PAGE, scheduled_maintenances=some(MAINTENANCE)),
+    "/api/v2/scheduled-maintenances.json": object_of(page=PAGE, scheduled_maintenances=array_of(MAINTENANCE)),
+    "/api/v2/scheduled-maintenances/upcoming.json": object_of(page=PAGE, scheduled_maintenances=array_of(MAINTENANCE)),
+    "/api/v2/scheduled-maintenances/active.json": object_of(page=PAGE, scheduled_maintenances=array_of(MAINTENANCE)),
 }
 
 
-def asked(monitor, path, schema):
+def checked(monitor, path, schema):
     answer = monitor.get(path)
     assert answer.status_code == 200, answer.text
     found = json.loads(answer.text)
@@ -113,23 +113,23 @@ def asked(monitor, path, schema):
 
 
 def summary(monitor):
-    return asked(monitor, "/api/v2/summary.json", SUMMARY)
+    return checked(monitor, "/api/v2/summary.json", SUMMARY)
 
 
 def incidents(monitor):
-    return asked(monitor, "/api/v2/incidents.json", INCIDENTS)["incidents"]
+    return checked(monitor, "/api/v2/incidents.json", INCIDENTS)["incidents"]
 
 
-def of(page, incident_id="i1", **fields):
+def on(page, incident_id="i1", **fields):
     return incident(incident_id, page={"id": page, "name": page.title()}, **fields)
 
 
-def test_the_components_are_the_pages_with_the_worst_of_what_is_open(app):
-    app.post(of("adatum", "i1", impact="minor"))
-    app.post(of("adatum", "i2", impact="critical"))
-    app.post(of("adatum", "i3", impact="major"))
-    app.post(of("fabrikam", "i1", impact="critical"))
-    app.post(of("fabrikam", "i1", impact="critical", status="resolved", updated_at="2026-06-01T09:00:00Z"))
+def test_each_page_is_a_component_with_the_status_of_its_worst_open_incident(app):
+    app.post(on("adatum", "i1", impact="minor"))
+    app.post(on("adatum", "i2", impact="critical"))
+    app.post(on("adatum", "i3", impact="major"))
+    app.post(on("fabrikam", "i1", impact="critical"))
+    app.post(on("fabrikam", "i1", impact="critical", status="resolved", updated_at="2026-06-01T09:00:00Z"))
 
     found = summary(app)
 
@@ -154,8 +154,8 @@ def test_the_components_are_the_pages_with_the_worst_of_what_is_open(app):
         ({"impact": "minor", "status": "verifying"}, "under_maintenance", "Service Under Maintenance"),
     ],
 )
-def test_every_impact_has_its_words(app, fields, component, description):
-    app.post(of("fabrikam", **fields))
+def test_every_impact_sets_a_component_status_and_a_description(app, fields, component, description):
+    app.post(on("fabrikam", **fields))
 
     found = summary(app)
 
@@ -169,7 +169,7 @@ def change(number, status, at="2026-06-02T08:00:00Z"):
     return {"page": {"id": "fabrikam", "name": "Fabrikam"}, "component": component, "component_update": changed}
 
 
-def test_an_outage_of_a_component_is_the_same_here_as_among_the_pages_and_the_incidents(app):
+def test_a_component_outage_has_the_same_impact_here_as_in_pages_and_incidents(app):
     app.post(change(1, "major_outage"))
 
     found = summary(app)
@@ -185,8 +185,8 @@ def test_an_outage_of_a_component_is_the_same_here_as_among_the_pages_and_the_in
     assert app.get("/pages").json["pages"][0]["state"] == "operational"
 
 
-def test_a_page_that_cannot_be_polled_is_not_said_to_be_well(app):
-    app.post(of("fabrikam", status="resolved"))
+def test_a_page_that_cannot_be_polled_is_not_operational(app):
+    app.post(on("fabrikam", status="resolved"))
     pages_of(app.application).polled(KnownPage("https://fabrikam.example"), "fabrikam", "HTTP 503")
 
     found = summary(app)
@@ -197,20 +197,20 @@ def test_a_page_that_cannot_be_polled_is_not_said_to_be_well(app):
     assert found["status"]["indicator"] == "minor"
 
 
-def test_before_anything_came_all_is_operational(app):
+def test_without_any_update_everything_is_operational(app):
     found = summary(app)
 
     assert found["status"] == {"indicator": "none", "description": "All Systems Operational"}
     assert (found["components"], found["incidents"], found["scheduled_maintenances"]) == ([], [], [])
 
 
-def test_the_summary_holds_what_is_open_and_maintenances_apart_soonest_first(app):
-    app.post(of("fabrikam", "open", name="Sign-in errors"))
-    app.post(of("fabrikam", "over", status="resolved"))
+def test_the_summary_lists_open_incidents_and_apart_from_them_planned_maintenances_soonest_first(app):
+    app.post(on("fabrikam", "open", name="Sign-in errors"))
+    app.post(on("fabrikam", "over", status="resolved"))
     later = {"scheduled_for": "2026-12-03T08:00:00Z", "scheduled_until": "2026-12-03T09:30:00Z"}
-    app.post(of("adatum", "m1", name="Later", impact="maintenance", status="scheduled", **later))
-    app.post(of("adatum", "m2", name="Sooner", status="verifying", scheduled_for="2026-12-01T08:00:00Z"))
-    app.post(of("adatum", "m3", impact="maintenance", status="completed", scheduled_for="2026-05-01T08:00:00Z"))
+    app.post(on("adatum", "m1", name="Later", impact="maintenance", status="scheduled", **later))
+    app.post(on("adatum", "m2", name="Sooner", status="verifying", scheduled_for="2026-12-01T08:00:00Z"))
+    app.post(on("adatum", "m3", impact="maintenance", status="completed", scheduled_for="2026-05-01T08:00:00Z"))
 
     found = summary(app)
 
@@ -223,11 +223,11 @@ def test_the_summary_holds_what_is_open_and_maintenances_apart_soonest_first(app
     assert sooner["scheduled_until"] == "2026-12-01T09:00:00.000Z"
 
 
-def test_incidents_are_the_newest_50_open_or_not_without_maintenances_and_component_updates(app):
+def test_incidents_lists_the_newest_50_open_or_ended_without_maintenances_and_component_updates(app):
     for number in range(120):
         kind = {"impact": "maintenance"} if number % 2 else {"status": "resolved" if number % 4 else "identified"}
         app.post(
-            of(
+            on(
                 "fabrikam",
                 f"i{number}",
                 name=f"n{number}",
@@ -244,10 +244,10 @@ def test_incidents_are_the_newest_50_open_or_not_without_maintenances_and_compon
     assert all(one["resolved_at"] for one in found if one["status"] == "resolved")
 
 
-def test_ids_are_unique_over_pages_and_point_at_their_incident(app):
+def test_ids_are_unique_across_pages_and_entries_name_their_incident(app):
     for page in ("p1", "p2"):
-        app.post(of(page))
-    app.post(of("p", "1i1", incident_updates=[{"body": "one"}, {"body": "two"}]))
+        app.post(on(page))
+    app.post(on("p", "1i1", incident_updates=[{"body": "one"}, {"body": "two"}]))
 
     found = incidents(app)
 
@@ -258,7 +258,7 @@ def test_ids_are_unique_over_pages_and_point_at_their_incident(app):
 
 
 @pytest.mark.parametrize("hostile", ["\x00\x1b[31m\u202e", " ", "x" * 100_000, "\ud800<script>"])
-def test_whatever_a_provider_writes_the_shape_stays(app, hostile):
+def test_hostile_text_of_a_provider_does_not_change_the_shape(app, hostile):
     story = [{"id": hostile, "status": hostile, "body": hostile, "created_at": hostile}]
     page = {"id": hostile, "name": hostile}
     names = {"name": hostile, "status": hostile, "impact": hostile, "shortlink": hostile}
@@ -270,7 +270,7 @@ def test_whatever_a_provider_writes_the_shape_stays(app, hostile):
     assert len(found["components"][0]["name"]) <= 100
 
 
-def test_an_answer_is_whole_and_at_most_a_mebibyte(app):
+def test_an_answer_is_valid_json_and_at_most_1_mib(app):
     story = [{"id": f"u{number}", "body": "é" * 2_000} for number in range(30)]
     for number in range(60):
         page = {"id": f"p{number}", "name": "\U0001f525" * 200}
@@ -285,9 +285,9 @@ def test_an_answer_is_whole_and_at_most_a_mebibyte(app):
     assert len(found) < 50
 
 
-def test_a_long_story_is_told_by_its_newest_entries(app):
+def test_a_long_story_is_cut_to_its_newest_25_entries(app):
     story = [{"body": f"{n} {'x' * 3_000}", "created_at": f"2026-06-01T08:{n:02d}:00Z"} for n in range(30)]
-    app.post(of("fabrikam", incident_updates=story))
+    app.post(on("fabrikam", incident_updates=story))
 
     entries = summary(app)["incidents"][0]["incident_updates"]
 
@@ -295,10 +295,10 @@ def test_a_long_story_is_told_by_its_newest_entries(app):
     assert {len(entry["body"].encode()) for entry in entries} == {2_000}
 
 
-def test_its_own_address_is_the_one_it_was_asked_by(app):
-    asked_by = {"Host": "monitor.example", "X-Forwarded-Proto": "https"}
+def test_the_url_of_the_page_is_the_one_the_client_requested(app):
+    forwarded = {"Host": "monitor.example", "X-Forwarded-Proto": "https"}
 
-    assert app.get("/api/v2/summary.json", headers=asked_by).json["page"]["url"] == "https://monitor.example/"
+    assert app.get("/api/v2/summary.json", headers=forwarded).json["page"]["url"] == "https://monitor.example/"
 
 
 def test_an_unknown_parameter_is_400(app):
@@ -306,18 +306,18 @@ def test_an_unknown_parameter_is_400(app):
 
 
 def names(app, path):
-    found = asked(app, path, PATHS[path])
+    found = checked(app, path, PATHS[path])
     return [one["name"] for one in next(value for key, value in found.items() if key not in ("page", "status"))]
 
 
-def test_each_address_lists_what_its_name_says(app):
-    app.post(of("fabrikam", "open", name="Open"))
-    app.post(of("fabrikam", "over", name="Over", status="resolved", created_at="2026-05-01T08:00:00Z"))
+def test_each_path_lists_what_its_name_says(app):
+    app.post(on("fabrikam", "open", name="Open"))
+    app.post(on("fabrikam", "over", name="Over", status="resolved", created_at="2026-05-01T08:00:00Z"))
     planned = {"impact": "maintenance", "scheduled_for": "2026-12-03T08:00:00Z"}
-    app.post(of("fabrikam", "m1", name="Later", status="scheduled", **planned))
-    app.post(of("fabrikam", "m2", name="Soon", status="scheduled", **planned | {"scheduled_for": "2026-12-01T08:00Z"}))
-    app.post(of("fabrikam", "m3", name="Now", status="in_progress", **planned))
-    app.post(of("fabrikam", "m4", name="Done", status="completed", created_at="2026-05-01T08:00:00Z", **planned))
+    app.post(on("fabrikam", "m1", name="Later", status="scheduled", **planned))
+    app.post(on("fabrikam", "m2", name="Soon", status="scheduled", **planned | {"scheduled_for": "2026-12-01T08:00Z"}))
+    app.post(on("fabrikam", "m3", name="Now", status="in_progress", **planned))
+    app.post(on("fabrikam", "m4", name="Done", status="completed", created_at="2026-05-01T08:00:00Z", **planned))
     app.post(change(1, "major_outage"))
 
     listed = {path: names(app, path) for path in PATHS if path not in ("/api/v2/summary.json", "/api/v2/status.json")}
@@ -330,12 +330,12 @@ def test_each_address_lists_what_its_name_says(app):
         "/api/v2/scheduled-maintenances/upcoming.json": ["Fabrikam - Soon", "Fabrikam - Later"],
         "/api/v2/scheduled-maintenances/active.json": ["Fabrikam - Now"],
     }
-    status = asked(app, "/api/v2/status.json", PATHS["/api/v2/status.json"])["status"]
+    status = checked(app, "/api/v2/status.json", PATHS["/api/v2/status.json"])["status"]
     assert status == summary(app)["status"] == {"indicator": "critical", "description": "Major Service Outage"}
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/history.atom"])
-def test_head_is_answered_as_get_without_the_body(monitor, path):
+def test_head_is_answered_like_get_without_the_body(monitor, path):
     get, head = monitor.get(path), requests.head(monitor.url + path, timeout=5)
 
     assert (head.status_code, head.content) == (200, b"")
@@ -344,7 +344,7 @@ def test_head_is_answered_as_get_without_the_body(monitor, path):
 
 
 @pytest.mark.parametrize("origin", ["*", "https://www.example.com"])
-def test_another_sites_page_may_read_where_cors_names_it(origin):
+def test_pages_of_the_origin_in_cors_may_read_with_a_token(origin):
     app = InProcess({"CORS": origin, "READ_TOKEN": "secret"})
     preflight = {"Origin": "https://www.example.com", "Access-Control-Request-Headers": "authorization"}
 
@@ -359,22 +359,22 @@ def test_another_sites_page_may_read_where_cors_names_it(origin):
     assert app.get("/api/v2/status.json").status_code == 401
 
 
-def test_without_cors_no_other_sites_page_may_read(app):
+def test_without_cors_no_page_of_another_origin_may_read(app):
     assert "Access-Control-Allow-Origin" not in app.get("/api/v2/status.json").headers
     assert app._client.options("/api/v2/status.json").status_code == 405
 
 
 @pytest.mark.parametrize("origin", ["", "example.com", "https://example.com/", "https://example.com/x", "null", "*, *"])
-def test_a_cors_that_names_no_origin_is_refused(origin):
+def test_a_cors_that_is_not_one_origin_is_refused(origin):
     with pytest.raises(BadSetting, match=r"MONITOR_CORS .*https://www\.example\.com"):
         InProcess({"CORS": origin})
 
 
-def test_the_npm_client_reads_all_of_it(monitor):
+def test_the_npm_client_statuspage_io_reads_every_list(monitor):
     if not (READER.parent / "node_modules" / "statuspage.io").exists():
         pytest.fail("statuspage.io is not installed: npm install --prefix tests/postman", pytrace=False)
-    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
-    monitor.post(of("adatum", impact="maintenance", status="scheduled", scheduled_for="2026-12-03T08:00:00Z"))
+    monitor.post(on("fabrikam", impact="major", name="Sign-in errors"))
+    monitor.post(on("adatum", impact="maintenance", status="scheduled", scheduled_for="2026-12-03T08:00:00Z"))
 
     printed = subprocess.run(["node", READER, monitor.url], check=True, capture_output=True, text=True).stdout
 
@@ -385,8 +385,8 @@ def test_the_npm_client_reads_all_of_it(monitor):
     assert read["maintenances"] == read["upcoming"] == ["Adatum - Sign-in errors"]
 
 
-def test_the_prometheus_exporter_for_statuspages_reads_it(monitor, tmp_path):
-    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
+def test_the_prometheus_exporter_for_statuspages_reads_the_summary(monitor, tmp_path):
+    monitor.post(on("fabrikam", impact="major", name="Sign-in errors"))
     services = {"ours": {"url": f"{monitor.url}/api/v2/summary.json", "name": "Ours"}}
     (tmp_path / "services.json").write_text(json.dumps(services))
 
@@ -402,13 +402,14 @@ def test_the_prometheus_exporter_for_statuspages_reads_it(monitor, tmp_path):
 WIDGET = "node_modules/@statuspage/status-widget/dist/index.js"
 
 
-def test_atlassians_status_widget_shows_it_in_another_sites_page_where_cors_allows(start, browse, tmp_path):
+def test_atlassians_status_widget_works_in_a_page_of_an_origin_that_cors_allows(start, browse, tmp_path):
     script = READER.parent / WIDGET
     if not script.exists():
         pytest.fail("the widget is not installed: npm install --prefix tests/postman", pytrace=False)
     monitor = start(environment={"MONITOR_CORS": "*"})
-    monitor.post(of("fabrikam", impact="major", name="Sign-in errors"))
-    page = f'<statuspage-widget src="{monitor.url}"></statuspage-widget><script>var parcelRequire</script>'  # it forgot
+    monitor.post(on("fabrikam", impact="major", name="Sign-in errors"))
+    # The widget uses parcelRequire without declaring it.
+    page = f'<statuspage-widget src="{monitor.url}"></statuspage-widget><script>var parcelRequire</script>'
     (tmp_path / "elsewhere.html").write_text(f'{page}<script src="{script.as_uri()}"></script>')
 
     tab = browse((tmp_path / "elsewhere.html").as_uri())

@@ -1,4 +1,4 @@
-"""GET /maintenance.ics: maintenance windows as a calendar, read with `ical`, the library of Home Assistant."""
+"""GET /maintenance.ics: maintenance windows as a calendar, read by `ical`, Home Assistant's library."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ HOSTILE = 'a\x00b\x1b[31m\u2028\u202e,;\\:"\nBEGIN:VEVENT\r\nUID:forged\r\n <scr
 
 
 def read(monitor, query=""):
-    """The calendar as `ical` reads it, once its lines are as RFC 5545 asks."""
+    """Return the calendar as `ical` reads it, after checking its lines against RFC 5545."""
     answer = monitor.get(f"/maintenance.ics{query}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
@@ -26,7 +26,7 @@ def read(monitor, query=""):
 
 
 def maintenance(incident_id="m1", begins=2, hours=2, **fields):
-    """A maintenance that begins so many days from now."""
+    """Return a maintenance that begins in `begins` days and lasts `hours`."""
     begins_at = NOW + timedelta(days=begins)
     given = {
         "status": "scheduled",
@@ -56,7 +56,7 @@ def test_a_maintenance_is_an_event_in_utc(app):
     assert calendar.prodid == "-//event_monitor//EN"
 
 
-def test_a_calendar_says_its_name_and_when_to_come_again(app):
+def test_a_calendar_states_its_name_and_its_refresh_interval(app):
     app.post(maintenance())
 
     text = app.get("/maintenance.ics?page=Fabrikam").text
@@ -65,7 +65,7 @@ def test_a_calendar_says_its_name_and_when_to_come_again(app):
     assert "REFRESH-INTERVAL;VALUE=DURATION:PT1H\r\n" in text
 
 
-def test_a_window_that_is_moved_keeps_its_uid_and_raises_its_sequence(app):
+def test_a_rescheduled_window_keeps_its_uid_and_raises_its_sequence(app):
     app.post(maintenance())
     (before,) = read(app).events
     app.post(maintenance(begins=3, updated_at=NOW.isoformat()))
@@ -78,7 +78,7 @@ def test_a_window_that_is_moved_keeps_its_uid_and_raises_its_sequence(app):
     assert after.last_modified > before.last_modified
 
 
-def test_uids_are_unique_over_pages_and_the_same_on_every_machine(app):
+def test_uids_are_unique_across_pages_and_the_same_on_every_machine(app):
     for one in (app, another := InProcess()):
         for page, at in (("p1", "m1"), ("p2", "m1"), ("p", "1m1")):
             one.post(maintenance(at, page={"id": page, "name": "Fabrikam"}))
@@ -118,20 +118,20 @@ def test_a_window_without_an_end_lasts_an_hour_or_until_it_ended(app, fields, ho
         ({"status": "identified", "impact": "minor", "scheduled_for": None, "scheduled_until": None}, False),
     ],
 )
-def test_maintenances_to_come_running_and_ended_within_90_days_are_shown(app, fields, is_shown):
+def test_maintenances_planned_under_way_or_ended_within_90_days_are_listed(app, fields, is_shown):
     app.post(maintenance(**fields))
 
     assert len(read(app).events) == is_shown
 
 
-def test_a_maintenance_that_is_called_off_is_cancelled(app):
+def test_a_canceled_maintenance_is_a_cancelled_event(app):
     app.post(maintenance())
     app.post(maintenance(status="canceled", updated_at=NOW.isoformat()))
 
     assert [event.status for event in read(app).events] == ["CANCELLED"]
 
 
-def test_one_page_or_component_can_be_asked_for_and_nothing_else(app):
+def test_the_calendar_is_filtered_by_page_or_component_only(app):
     app.post(maintenance("m1"))
     app.post(maintenance("m2", page={"id": "p2", "name": "Adatum"}, components=[{"id": "c2", "name": "API"}]))
 
@@ -140,7 +140,7 @@ def test_one_page_or_component_can_be_asked_for_and_nothing_else(app):
     assert app.get("/maintenance.ics?status=open").status_code == 400
 
 
-def test_a_page_that_nobody_knows_is_an_empty_calendar_that_says_so(app):
+def test_for_an_unknown_page_the_calendar_is_empty_and_its_name_says_so(app):
     app.post(maintenance())
 
     text = app.get("/maintenance.ics?page=Fabricam").text.replace("\r\n ", "")
@@ -150,7 +150,7 @@ def test_a_page_that_nobody_knows_is_an_empty_calendar_that_says_so(app):
 
 
 @pytest.mark.parametrize("name", ["END:VCALENDAR", "a\r\nEND:VCALENDAR\r\n"])
-def test_whatever_a_query_says_the_calendar_stays_valid(app, name):
+def test_the_calendar_is_valid_whatever_the_query_contains(app, name):
     app.post(maintenance())
     app.post(maintenance(page={"id": name, "name": name}))
 
@@ -161,14 +161,14 @@ def test_whatever_a_query_says_the_calendar_stays_valid(app, name):
 
 @pytest.mark.parametrize("year", [1970, 2037, 2039, 2099])
 @pytest.mark.parametrize("field", ["created_at", "updated_at", "scheduled_for", "scheduled_until"])
-def test_whatever_a_date_says_the_calendar_stays_valid(app, field, year):
+def test_the_calendar_is_valid_whatever_the_dates(app, field, year):
     app.post(maintenance(created_at="1970-01-01T00:00:00Z"))
     app.post(maintenance(**{"scheduled_until": None, "updated_at": NOW.isoformat(), field: f"{year}-12-31T23:59:59Z"}))
 
     assert len(read(app).events) == (field != "scheduled_for" or year > 1970)
 
 
-def test_a_component_under_maintenance_is_no_window(app):
+def test_a_component_under_maintenance_is_not_an_event(app):
     change = {"id": "x", "created_at": NOW.isoformat(), "new_status": "under_maintenance"}
     app.post({"page": {"id": "p1"}, "component": {"id": "c", "name": "API"}, "component_update": change})
 
@@ -177,10 +177,10 @@ def test_a_component_under_maintenance_is_no_window(app):
 
 def test_a_calendar_without_windows_is_valid(app):
     assert read(app).events == []
-    assert "BEGIN:VTIMEZONE" in app.get("/maintenance.ics").text  # an empty calendar is none
+    assert "BEGIN:VTIMEZONE" in app.get("/maintenance.ics").text  # a calendar must have a component
 
 
-def test_a_provider_can_forge_no_line(app):
+def test_a_provider_cannot_forge_a_line_of_the_calendar(app):
     story = [{"id": "u", "body": HOSTILE, "status": HOSTILE}]
     app.post(maintenance(name=HOSTILE, status=HOSTILE, shortlink="https://x/\r\nUID:forged", incident_updates=story))
 
@@ -195,7 +195,7 @@ TEXT = st.text(max_size=40) | st.sampled_from(["\\", '";,:', "\r\n ", "\x7f", "\
 
 @given(TEXT, TEXT, TEXT, TEXT)
 @settings(max_examples=60, deadline=None)
-def test_whatever_a_provider_writes_the_calendar_stays_valid(page, name, body, link):
+def test_the_calendar_is_valid_whatever_a_provider_writes(page, name, body, link):
     app = InProcess()
     told = {"shortlink": link, "incident_updates": [{"id": "u", "body": body}], "components": [{"name": name}]}
     app.post(maintenance(page={"id": page, "name": page}, name=name, **told))
@@ -203,7 +203,7 @@ def test_whatever_a_provider_writes_the_calendar_stays_valid(page, name, body, l
     assert len(read(app).events) == 1
 
 
-def test_a_calendar_is_whole_and_at_most_a_mebibyte_and_what_is_open_comes_first(app):
+def test_a_calendar_is_valid_at_most_1_mib_and_lists_open_maintenances_first(app):
     told = {"name": "é" * 200, "shortlink": f"https://x/?{'&' * 1_900}", "incident_updates": [{"body": "é" * 3_000}]}
     for number in range(400):
         app.post(maintenance(f"m{number}", begins=-1, status="completed", **told))

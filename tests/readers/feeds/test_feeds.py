@@ -1,4 +1,4 @@
-"""GET /feed.atom: an entry an update, for readers that nobody here wrote, valid whatever a provider writes."""
+"""GET /feed.atom: each update is an entry; the feed is valid for any feed reader, whatever a provider writes."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ SCHEMA = schema()
 
 
 def read(monitor, query="", path="/feed.atom"):
-    """The feed as feedparser reads it, once the schema of RFC 4287 has nothing to say."""
+    """Return the feed as feedparser reads it, after checking it against the schema of RFC 4287."""
     answer = monitor.get(f"{path}{query}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "application/atom+xml; charset=utf-8"
@@ -49,7 +49,7 @@ def entry(number, body, at, status="investigating"):
     return {"id": f"u{number}", "status": status, "body": body, "created_at": at, "updated_at": at, "display_at": at}
 
 
-def test_each_update_is_an_entry_with_the_story_as_it_was_told_then(app):
+def test_each_update_is_an_entry_with_the_story_up_to_that_update(app):
     first = entry(1, "Some <b>people</b> cannot sign in\nWe look into it", "2026-06-01T07:58:00Z")
     second = entry(2, "It works again", "2026-06-01T08:58:00Z", "resolved")
     app.post(incident(shortlink="https://stspg.io/1", incident_updates=[first]))
@@ -73,7 +73,7 @@ def test_each_update_is_an_entry_with_the_story_as_it_was_told_then(app):
     assert "It works again" not in investigating.content[0].value
 
 
-def test_the_history_has_an_entry_an_incident_with_its_story_in_statuspages_markup(app):
+def test_each_incident_is_an_entry_of_the_history_with_its_story_in_statuspages_markup(app):
     first = entry(1, "Some <b>people</b> cannot sign in", "2026-06-01T07:58:00Z")
     second = entry(2, "<script>Works</script>", "2026-06-01T08:58:00Z", "resolved")
     link = "https://stspg.io/1"
@@ -97,7 +97,7 @@ def test_the_history_has_an_entry_an_incident_with_its_story_in_statuspages_mark
     assert hostile.title.isprintable()
 
 
-def test_the_history_is_empty_and_valid_before_anything_came(app):
+def test_without_any_update_the_history_is_empty_and_valid(app):
     assert read(app, path="/history.atom").entries == []
 
 
@@ -111,11 +111,11 @@ def test_a_component_update_is_an_entry_too(app):
     assert titles(app) == ["p1 - API: Major outage (was Operational)"]
 
 
-def test_the_feed_is_empty_and_valid_before_anything_came(app):
+def test_without_any_update_the_feed_is_empty_and_valid(app):
     assert read(app).entries == []
 
 
-def test_ids_are_unique_over_pages_and_whatever_stands_in_a_providers_ids(app):
+def test_ids_are_unique_across_pages_whatever_the_providers_ids_contain(app):
     for page, at in (("p1", "i1"), ("p2", "i1"), ("p", "1/i1"), ("p/1", "i1"), ('p","', "i1"), ("p", '","i1')):
         app.post(incident(at, page={"id": page, "name": "Fabrikam"}))
     app.post(incident("i1", updated_at="2026-06-01T09:00:00Z"))
@@ -142,7 +142,7 @@ def test_ids_and_content_are_the_same_after_a_restart(start, url):
 
     assert before.text == after.text
     assert before.headers["ETag"] == after.headers["ETag"]
-    assert after.text.count("Some people cannot sign in") == 3  # a title, and twice the story
+    assert after.text.count("Some people cannot sign in") == 3  # once in a title, twice in stories
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_ids_and_content_are_the_same_after_a_restart(start, url):
         ("page=nobody", []),
     ],
 )
-def test_the_feed_is_filtered_as_incidents_are(app, query, found):
+def test_the_feed_takes_the_filters_of_incidents(app, query, found):
     app.post(incident("i1"))
     app.post(incident("i1", status="resolved", updated_at="2026-06-01T09:00:00Z"))
     other = {"page": {"id": "p2", "name": "Adatum"}, "components": [{"id": "c2", "name": "API"}], "impact": "critical"}
@@ -176,14 +176,14 @@ def test_the_feed_is_filtered_as_incidents_are(app, query, found):
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=x", "status=x", "impact=x", "since=monday", "cursor=1-1", "what=1", "page=a&page=b"]
 )
-def test_a_query_that_cannot_be_answered_is_400(app, query):
+def test_a_bad_query_is_400(app, query):
     answer = app.get(f"/feed.atom?{query}")
 
     assert answer.status_code == 400
     assert "error" in answer.json
 
 
-def test_a_page_that_nobody_knows_is_an_empty_feed_that_says_so_until_it_is_known(app):
+def test_for_an_unknown_page_the_feed_is_empty_and_its_title_says_so_until_the_page_is_known(app):
     app.post(incident())
     before = read(app, "?page=Fabricam").feed
 
@@ -194,7 +194,7 @@ def test_a_page_that_nobody_knows_is_an_empty_feed_that_says_so_until_it_is_know
     assert (after.feed.title, len(after.entries)) == ("event_monitor: FABRICAM", 1)
 
 
-def test_two_queries_have_two_ids_and_no_token_stands_in_the_feed(start):
+def test_each_query_has_its_own_feed_id_and_no_feed_contains_the_token(start):
     monitor = start(environment={"MONITOR_READ_TOKEN": "secret"})
 
     feeds = [monitor.get(f"/feed.atom?{query}token=secret") for query in ("", "page=a&")]
@@ -203,7 +203,7 @@ def test_two_queries_have_two_ids_and_no_token_stands_in_the_feed(start):
     assert not any("secret" in feed.text for feed in feeds)
 
 
-def test_a_page_that_is_quiet_among_others_is_found(app):
+def test_the_update_of_a_quiet_page_is_found_among_many_newer_ones(app):
     app.post(incident("quiet", page={"id": "p0", "name": "Adatum"}))
     for number in range(1_600):
         app.post(incident(f"i{number}"))
@@ -212,7 +212,7 @@ def test_a_page_that_is_quiet_among_others_is_found(app):
     assert len(titles(app)) == 50
 
 
-def test_a_past_that_comes_at_once_does_not_push_out_what_is_new(app):
+def test_many_old_updates_that_arrive_at_once_do_not_displace_a_new_one(app):
     app.post(incident("new"))
     for number in range(100):
         app.post(
@@ -225,7 +225,7 @@ def test_a_past_that_comes_at_once_does_not_push_out_what_is_new(app):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_reader_that_has_it_gets_304_until_it_changes(app, path):
+def test_a_client_with_the_current_etag_gets_304_until_the_answer_changes(app, path):
     app.post(incident())
     answer = app.get(path)
 
@@ -242,7 +242,7 @@ def test_a_reader_that_has_it_gets_304_until_it_changes(app, path):
     assert changed.headers["ETag"] != answer.headers["ETag"]
 
 
-def test_a_page_that_is_known_without_an_update_changes_the_etag(app):
+def test_a_new_page_without_an_update_changes_the_etag(app):
     app.post(incident())
     answer = app.get("/api/v2/summary.json")
     pages_of(app.application).polled(KnownPage("https://adatum.example"), "p2", None)
@@ -253,7 +253,7 @@ def test_a_page_that_is_known_without_an_update_changes_the_etag(app):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_while_300_ask_at_once_a_webhook_is_answered_within_a_second(seconds_beside_a_crowd, path):
+def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(seconds_beside_a_crowd, path):
     assert max(seconds_beside_a_crowd(path)) < 1
 
 
@@ -265,7 +265,7 @@ def test_a_clock_past_2106_breaks_nothing(start):
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "http://[", "https://", "x", 'https://stspg.io/"<a b>\x00'])
-def test_only_what_is_an_address_is_a_link(app, link):
+def test_a_shortlink_that_is_not_a_url_is_no_link(app, link):
     app.post(incident(shortlink=link))
 
     (entry,) = read(app).entries
@@ -273,7 +273,7 @@ def test_only_what_is_an_address_is_a_link(app, link):
     assert entry.link in ("incidents?id=i1&page=p1", "https://stspg.io/%22%3Ca%20b%3E%EF%BF%BD")
 
 
-def test_a_provider_can_put_neither_markup_nor_control_characters_into_the_feed(app):
+def test_a_provider_cannot_put_markup_or_control_characters_into_the_feed(app):
     page = {"id": HOSTILE[:100], "name": HOSTILE}
     story = [entry(1, HOSTILE, "2026-06-01T08:00:00Z", HOSTILE)]
     app.post(incident(page=page, name=HOSTILE, impact=HOSTILE, shortlink=HOSTILE, incident_updates=story))
@@ -293,7 +293,7 @@ TEXT = st.text(max_size=40) | st.sampled_from(
 
 @given(TEXT, TEXT, TEXT, TEXT, TEXT)
 @settings(max_examples=60, deadline=None)
-def test_whatever_a_provider_writes_the_feed_stays_valid(page, name, body, link, status):
+def test_the_feed_is_valid_whatever_a_provider_writes(page, name, body, link, status):
     app = InProcess()
     told = {"shortlink": link, "status": status, "incident_updates": [{"id": "u", "body": body, "status": status}]}
     app.post(incident("i", page={"id": page, "name": page}, name=name, components=[{"name": name}], **told))
@@ -301,7 +301,7 @@ def test_whatever_a_provider_writes_the_feed_stays_valid(page, name, body, link,
     assert len(read(app).entries) == 1
 
 
-def test_a_feed_is_whole_and_at_most_a_mebibyte(app):
+def test_a_feed_is_valid_and_at_most_1_mib(app):
     for number in range(100):
         app.post(incident(f"i{number}", incident_updates=[{"id": "u", "body": "&<" * 10_000}], shortlink=LINK))
 
@@ -313,7 +313,7 @@ def test_a_feed_is_whole_and_at_most_a_mebibyte(app):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_read_token_guards_what_goes_out(app, path):
+def test_the_read_token_guards_every_path(app, path):
     app.application.config["READ_TOKEN"] = "secret"
 
     assert app.get(path).status_code == 401
@@ -332,7 +332,7 @@ def test_a_history_that_cannot_be_read_is_503(start, postgresql):
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "5")] * 4
 
 
-def test_without_the_libraries_their_addresses_say_what_to_install(tmp_path):
+def test_without_a_library_its_path_says_what_to_install(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names={"feedgenerator", "icalendar"}))
     ask = "import event_monitor, sys; print(event_monitor.app.test_client().get(sys.argv[1]).text)"
 
@@ -354,7 +354,7 @@ def test_without_the_libraries_their_addresses_say_what_to_install(tmp_path):
     assert said[2].startswith('{"page": ')
 
 
-def test_a_page_with_any_name_can_be_asked_for(app):
+def test_the_feed_is_filtered_by_a_page_name_with_any_characters(app):
     app.post(incident(page={"id": "p", "name": "A&B +ü <x>"}))
 
     assert len(read(app, f"?{urlencode({'page': 'A&B +ü <x>'})}").entries) == 1

@@ -1,4 +1,4 @@
-"""GET /metrics is what Prometheus takes: checked by promtool, scraped by a real Prometheus, bounded in its labels."""
+"""GET /metrics: promtool accepts it, a real Prometheus scrapes it, its labels are bounded."""
 
 import re
 import shutil
@@ -52,14 +52,14 @@ def test_updates_are_counted_by_page_and_outcome(app):
     assert 0 < sample(text, "event_monitor_webhook_seconds_sum") < 4
 
 
-def test_the_lag_is_from_the_providers_time_to_ours_by_page_and_source(app):
-    line, said_at = pipeline_of(app.application), datetime.now(UTC) - timedelta(seconds=90)
+def test_the_lag_is_measured_from_the_providers_time_to_ours_by_page_and_source(app):
+    pipeline, said_at = pipeline_of(app.application), datetime.now(UTC) - timedelta(seconds=90)
     app.post(incident(updated_at=said_at.isoformat()))
     app.post(incident("i2", updated_at="2090-01-01T00:00:00Z", page={"id": "p2", "name": "Ahead"}))
     entry = IncidentUpdate("u", "investigating", "Down", said_at, said_at, said_at)
-    line.record(update(2, page="Adatum", updated_at=said_at, is_polled=True, incident_updates=(entry,)), "poll")
-    line.record(update(3, page="Past", is_polled=True, is_past=True, incident_updates=(entry,)), "poll")
-    line.record(update(4, page="Concluded", is_polled=True, incident_updates=()), "poll")
+    pipeline.record(update(2, page="Adatum", updated_at=said_at, is_polled=True, incident_updates=(entry,)), "poll")
+    pipeline.record(update(3, page="Past", is_polled=True, is_past=True, incident_updates=(entry,)), "poll")
+    pipeline.record(update(4, page="Concluded", is_polled=True, incident_updates=()), "poll")
 
     found = {
         labels: v for (name, labels), v in samples(app.get("/metrics").text).items() if name.endswith("lag_seconds")
@@ -71,7 +71,7 @@ def test_the_lag_is_from_the_providers_time_to_ours_by_page_and_source(app):
     assert found[("page", "Ahead"), ("source", "push")] == 0
 
 
-def test_open_incidents_are_counted_by_page_and_impact_and_ended_ones_not(app):
+def test_only_open_incidents_are_counted_by_page_and_impact(app):
     app.post(incident("i1"))
     app.post(incident("i2"))
     app.post(incident("i3", impact="critical"))
@@ -87,7 +87,7 @@ def test_open_incidents_are_counted_by_page_and_impact_and_ended_ones_not(app):
     }
 
 
-def test_pages_that_strangers_name_without_end_become_one(app):
+def test_past_500_pages_all_others_are_counted_as_one(app):
     now = datetime.now(UTC).isoformat()
     for number in range(2_000):
         app.post(incident("i1", updated_at=now, page={"id": f"p{number}", "name": f"Page {number}"}))
@@ -105,7 +105,7 @@ def test_pages_that_strangers_name_without_end_become_one(app):
     assert "Page 1\n" not in text
 
 
-def test_no_title_and_no_token_is_a_label_and_a_page_name_forges_no_line(app):
+def test_a_title_is_never_a_label_and_a_page_name_cannot_forge_a_line(app):
     forged = 'Fabrikam"} 1\nforged_total{page="x\u2028y'
     app.post(incident("i1", page={"id": "p1", "name": forged}, name="Secret title"))
     text = app.get("/metrics").text
@@ -120,7 +120,7 @@ def test_no_title_and_no_token_is_a_label_and_a_page_name_forges_no_line(app):
     )
 
 
-def test_two_pages_of_one_name_are_one_series(app):
+def test_two_pages_with_one_name_share_a_series(app):
     for page_id in ("p1", "p2"):
         app.post(incident("i1", page={"id": page_id, "name": "Fabrikam"}))
     text = app.get("/metrics").text
@@ -129,7 +129,7 @@ def test_two_pages_of_one_name_are_one_series(app):
     assert text.count('event_monitor_last_update_timestamp_seconds{page="Fabrikam"}') == 1
 
 
-def test_promtool_finds_nothing_to_say(app):
+def test_promtool_accepts_the_metrics(app):
     app.post(incident())
     text = app.get("/metrics").text
 
@@ -149,7 +149,7 @@ def test_the_read_token_guards_metrics(start):
     assert monitor.get("/metrics", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
-def test_what_a_history_in_sql_holds_is_counted_after_a_restart(start, url):
+def test_incidents_in_a_sql_history_are_counted_after_a_restart(start, url):
     first = start(environment=environment(url))
     first.post(incident())
     first.stop()
@@ -161,7 +161,7 @@ def test_what_a_history_in_sql_holds_is_counted_after_a_restart(start, url):
     assert sample(text, "event_monitor_history_available") == 1
 
 
-def test_a_history_that_cannot_be_read_is_said_and_the_rest_still_counted(start, postgresql):
+def test_an_unreadable_history_is_reported_and_the_rest_still_counted(start, postgresql):
     database = postgresql.new_database("monitor_metrics")
     monitor = start(environment=environment(database))
     monitor.post(incident())
@@ -178,7 +178,7 @@ def test_a_history_that_cannot_be_read_is_said_and_the_rest_still_counted(start,
 
 @pytest.fixture
 def prometheus(tmp_path):
-    """Start a Prometheus of this test's own that scrapes a monitor each second, with the given settings of the job."""
+    """Return a function that starts a Prometheus, which scrapes a monitor each second with these job settings."""
     started = []
 
     def begin(monitor, job=""):
@@ -199,23 +199,23 @@ def prometheus(tmp_path):
         process.wait(10)
 
 
-def test_a_real_prometheus_scrapes_it(start, prometheus):
+def test_a_real_prometheus_scrapes_the_metrics(start, prometheus):
     monitor = start(environment={"MONITOR_READ_TOKEN": "secret"})
     monitor.post(incident())
     api = prometheus(monitor, "  authorization: {credentials: secret}\n")
 
-    def asked(query):
+    def queried(query):
         answer = requests.get(api, params={"query": query}, timeout=5)
-        found = answer.json()["data"]["result"] if answer.ok else []  # 503 while it starts
+        found = answer.json()["data"]["result"] if answer.ok else []  # Prometheus answers 503 while it starts
         return [(sample["metric"], float(sample["value"][1])) for sample in found]
 
-    ((labels, value),) = until(lambda: asked("event_monitor_open_incidents"), 15)
+    ((labels, value),) = until(lambda: queried("event_monitor_open_incidents"), 15)
     assert (labels["page"], labels["impact"], value) == ("Fabrikam", "minor", 1)
-    assert asked('up{job="event_monitor"}')[0][1] == 1
-    assert asked("histogram_quantile(0.99, event_monitor_webhook_seconds_bucket)")[0][1] < 1
+    assert queried('up{job="event_monitor"}')[0][1] == 1
+    assert queried("histogram_quantile(0.99, event_monitor_webhook_seconds_bucket)")[0][1] < 1
 
 
-def test_the_alert_rules_in_deploy_are_valid_and_name_what_there_is(app):
+def test_the_alert_rules_in_deploy_are_valid_and_name_existing_metrics(app):
     rules = ROOT / "deploy" / "alerts.yml"
 
     checked = subprocess.run(
@@ -225,11 +225,11 @@ def test_the_alert_rules_in_deploy_are_valid_and_name_what_there_is(app):
     assert checked.returncode == 0, checked.stdout + checked.stderr
     served = app.get("/metrics").text
     named = set(re.findall(r"event_monitor_\w+", rules.read_text()))
-    # What other parts count is theirs to name.
+    # Another part serves this one.
     assert {name for name in named if f"# TYPE {name} " not in served} <= {"event_monitor_outbox_oldest_seconds"}
 
 
-def test_what_a_part_counts_is_served_without_this_parts_knowing_it(app):
+def test_the_samples_of_any_part_are_served(app):
     pipeline = pipeline_of(app.application)
     sent = {(f"service{number}", "sent"): 2 for number in range(600)} | {("a\nb", "failed"): 1}
     pipeline.samples.append(lambda: [Sample("counter", "parcels", "Parcels.", sent, ("service", "outcome"))])
@@ -248,7 +248,7 @@ def test_what_a_part_counts_is_served_without_this_parts_knowing_it(app):
 AGES = [((f"service{number}",), number) for number in range(600)]
 
 
-def test_a_part_that_cannot_be_read_just_now_hides_no_other(app):
+def test_an_unreadable_part_does_not_hide_the_others(app):
     def fail():
         raise Unavailable("the database is away")
 
@@ -257,7 +257,7 @@ def test_a_part_that_cannot_be_read_just_now_hides_no_other(app):
     assert sample(app.get("/metrics").text, "event_monitor_stdout_dropped_total") == 0
 
 
-def test_what_is_wrong_is_a_number_too(app):
+def test_each_problem_is_a_sample(app):
     assert "event_monitor_problems{" not in app.get("/metrics").text
     pipeline_of(app.application).problems.append(lambda: {"stdout": "nobody reads it", "history": None})
 
@@ -268,7 +268,7 @@ def test_what_is_wrong_is_a_number_too(app):
     }
 
 
-def test_an_outage_of_a_component_is_an_open_incident_until_it_works_again(app):
+def test_a_component_outage_is_an_open_incident_until_the_component_is_operational(app):
     def post(number, status, hour):
         at = {"id": f"x{number}", "created_at": f"2026-06-02T{hour:02d}:00:00Z", "component_id": "c"}
         component = {"id": "c", "name": "API"}
@@ -283,14 +283,14 @@ def test_an_outage_of_a_component_is_an_open_incident_until_it_works_again(app):
     assert "event_monitor_open_incidents{" not in app.get("/metrics").text
 
 
-def test_a_page_goes_by_its_name_of_today(app):
+def test_a_page_is_labelled_by_its_current_name(app):
     app.post(incident(page={"id": "p1"}))
     app.post(incident("i2", page={"id": "p1", "name": "Fabrikam"}))
 
     assert sample(app.get("/metrics").text, "event_monitor_open_incidents", page="Fabrikam", impact="minor") == 2
 
 
-def test_the_answer_is_kept_by_nobody_and_at_most_a_mebibyte(app):
+def test_the_answer_is_not_cached_and_at_most_1_mib(app):
     for number in range(1_200):
         app.post(incident(page={"id": f"p{number}", "name": f"{number}{FLAME * 200}"}))
 
@@ -313,7 +313,7 @@ def test_every_format_that_prometheus_asks_for_is_served(app, accept):
     assert answer.text.count("event_monitor_open_incidents{") == 1
 
 
-def test_without_the_library_its_address_says_what_to_install(tmp_path):
+def test_without_the_library_the_path_says_what_to_install(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names={"prometheus_client"}))
     ask = "import event_monitor; print(event_monitor.app.test_client().get('/metrics').text)"
 
@@ -329,7 +329,7 @@ def test_without_the_library_its_address_says_what_to_install(tmp_path):
     assert said.stdout == '{"error":"/metrics needs prometheus_client: pip install -r requirements-extras.txt"}\n\n'
 
 
-def test_while_300_ask_at_once_a_webhook_is_answered_within_a_second(seconds_beside_a_crowd):
+def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(seconds_beside_a_crowd):
     assert max(seconds_beside_a_crowd("/metrics")) < 1
 
 
