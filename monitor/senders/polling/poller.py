@@ -48,13 +48,17 @@ TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
 
 @dataclass(slots=True, eq=False)
 class PolledPage:
-    """A page that is polled; `id` is empty until it has answered, `told` counts what no push had brought."""
+    """A page that is polled; `id` is empty until it has answered in this run or an earlier one.
+
+    Of the current poll, `told` counts the new updates that no push had brought; `baseline` is set when it is needed.
+    """
 
     known: KnownPage
     client: StatusPageClient
     source: Source | None = None
     id: str = ""
     told: int = 0
+    baseline: Baseline | None = None
     problem: str | None = "not polled yet"
     failures: int = 0
     bell: Bell = field(default_factory=Bell)
@@ -81,7 +85,7 @@ class Poller:
             pages.polled(page.known, None, page.problem)
         self._at_start: dict[str, Page] | None = None
         with suppress(Unavailable):  # then it is read at the first poll
-            self._known()
+            self._read_history()
         self._lease = self._history.lease("polling")
         self._turns = BoundedSemaphore(MOST_AT_ONCE)
         # 50 pages a second: an answer takes milliseconds of the one thread.
@@ -106,7 +110,7 @@ class Poller:
         try:
             if not (page.bell.is_rung or self._lease.is_held()):
                 return SECONDS_WITHOUT_LEASE
-            page.told = 0
+            page.told, page.baseline = 0, None
             seconds = self._take(page)
         except (NoAnswer, NotAnUpdate) as reason:
             return self._fail(page, str(reason), getattr(reason, "retry_after", 0.0))
@@ -133,15 +137,15 @@ class Poller:
         return pause
 
     def _take(self, page: PolledPage) -> float:
-        known = self._known()
+        if self._at_start is None or not page.id:
+            self._read_history()
         answer = self._ask(page)
         page.id = self._pages.trust(page.known, answer.id, answer.name)
-        baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
-        self._record(page, answer.incidents, baseline)
+        self._record(page, answer.incidents)
         open_here = self._open_here(page.id)
-        self._end_unlisted(page, answer, open_here, baseline)
+        self._end_unlisted(page, answer, open_here)
         name = self._pages.name_of(page.id) or page.id
-        self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))), baseline)
+        self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))))
         page.client.keep()
         self._pages.polled(page.known, page.id, None)
         is_open = page.waiting or not all(incident.is_upcoming for incident in open_here)
@@ -166,16 +170,26 @@ class Poller:
         self._pages.read_by[page.known.url] = page.source.how
         return answer
 
-    def _known(self) -> dict[str, Page]:
-        """Return the history's pages by id, of which a polled page has that of its address; raise Unavailable."""
+    def _read_history(self) -> None:
+        """Keep the history's pages as they are at the start; give each polled page the id noted for its address."""
         pages = sorted(self._history.pages(), key=lambda page: page.polled_at or page.received_at)
-        known, ids = {page.id: page for page in pages}, {page.url: page.id for page in pages}
-        self._at_start = known if self._at_start is None else self._at_start
+        if self._at_start is None:
+            self._at_start = {page.id: page for page in pages}
+        ids = {page.url: page.id for page in pages}
         for page in self.polled:
             page.id = page.id or ids.get(page.known.url, "")
-        return known
 
-    def _record(self, page: PolledPage, incidents: Sequence[JSONObject], baseline: Baseline) -> None:
+    def _baseline(self, page: PolledPage) -> Baseline:
+        """Return the baseline of a page as it was before this poll recorded anything.
+
+        The history copies and sorts all pages for it, so a poll without news does not ask.
+        """
+        if page.baseline is None:
+            now = next((known for known in self._history.pages() if known.id == page.id), None)
+            page.baseline = Baseline.of(now, (self._at_start or {}).get(page.id))
+        return page.baseline
+
+    def _record(self, page: PolledPage, incidents: Sequence[JSONObject]) -> None:
         name = self._pages.name_of(page.id) or page.id
         for incident in incidents:
             take_turns()  # 50 incidents take tens of milliseconds: webhooks are answered in between
@@ -187,26 +201,24 @@ class Poller:
             known = self._history.incident(state.page_id, state.id)
             if known and "components" not in incident:  # what names them may be away, and filters go by them
                 state = replace(state, components=known.components)
-            self._tell(page, news(state, known, baseline), baseline)
+            self._tell(page, news(state, known, self._baseline(page)))
 
-    def _tell(self, page: PolledPage, updates: Iterable[Update], baseline: Baseline) -> None:
+    def _tell(self, page: PolledPage, updates: Iterable[Update]) -> None:
         for update in updates:
             if update.is_past:
                 self._history.add(update)
             else:
                 is_new = self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
                 page.bell.told += is_new
-                page.told += is_new and baseline.is_pushed
+                page.told += is_new and self._baseline(page).is_pushed
 
-    def _end_unlisted(
-        self, page: PolledPage, answer: Answer, open_here: Sequence[Incident], baseline: Baseline
-    ) -> None:
+    def _end_unlisted(self, page: PolledPage, answer: Answer, open_here: Sequence[Incident]) -> None:
         """End what is open here and not there: its page deleted it, or resolved it behind 50 newer ones."""
         unlisted = [one for one in open_here if not (one.is_component_update or one.id in answer.ids)]
         if not unlisted or page.source is None:
             return
         more, now = page.source.more(unlisted), datetime.now(UTC)
-        self._record(page, more.incidents, baseline)
+        self._record(page, more.incidents)
         for incident in unlisted:
             is_planned = is_maintenance(incident)
             is_whole = ("scheduled_maintenances" if is_planned else "incidents") in more.whole

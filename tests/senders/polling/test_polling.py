@@ -213,6 +213,18 @@ def test_a_page_that_says_nothing_new_sends_nothing(status_page):
     assert status_page.asked[0][1]["User-Agent"].startswith("event_monitor/")
 
 
+def test_a_poll_without_news_does_not_read_every_page_of_the_history(status_page, monkeypatch):
+    history = MemoryHistory()
+    app = Polling(status_page.url, history=history)
+    app.poll()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "pages", None)
+        app.poll()
+
+    assert app.page()["problem"] is None
+
+
 def test_a_page_is_named_by_itself_once_it_was_polled_unless_it_has_a_name(status_page):
     status_page.incidents = [told("i1", entry(1))]
     named, unnamed = Polling({"url": status_page.url, "name": "Ours"}), Polling(status_page.url)
