@@ -1,6 +1,6 @@
-"""What is news in the components of a page: a status that neither a push, nor polling, nor an open incident told.
+"""The news in the components of a page: a status that no push, no poll and no open incident told.
 
-A component is known by what is open here; a polled status equal to the last known is no news.
+The open incidents here say what is known of a component; without any, it is operational.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from monitor.updates.update import LONGEST_NAME, MOST_COMPONENTS, Update
 
 
 def changes(components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str]) -> list[Update]:
-    """Return the changes to tell of components as a page (its id and name) lists them."""
+    """Return the changes of components to tell; `components` are as the page lists them, `page` is its id and name."""
     open_here = [incident for incident in open_here if not incident.is_upcoming]
     known = {incident.subject: incident for incident in open_here if incident.is_component_update}
     told = {name for one in open_here if not one.is_component_update for c in one.components for name in (c.id, c.name)}

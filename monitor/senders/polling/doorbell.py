@@ -1,7 +1,7 @@
-"""`POST /doorbell/<page>?token=…` polls that page at once: whatever rings is not read, the page's own answer counts.
+"""`POST /doorbell/<page>?token=…` polls that page at once. The body is not read: the page's own answer counts.
 
-Two questions of senders, whether this address is meant, are read: Slack's, whose challenge is echoed, and that of
-Amazon's SNS, whose address is the one address in a payload that is ever visited.
+Two bodies are read, with which senders verify the address: Slack's challenge, which is echoed, and the confirmation of
+Amazon's SNS. Its SubscribeURL is the only address in a payload that is ever visited.
 https://docs.slack.dev/reference/events/url_verification
 https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html
 """
@@ -12,6 +12,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,7 +30,7 @@ from monitor.updates.text import describe_error
 from monitor.updates.times import iso
 
 if TYPE_CHECKING:
-    from monitor.senders.polling.poller import PolledPage
+    from monitor.senders.polling.polled_page import PolledPage
 
 log = logging.getLogger("event_monitor")
 
@@ -38,7 +39,7 @@ SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,40}\.amazonaws\.com")
 
 
 class Doorbells:
-    """The doorbells of the pages that are polled; without a webhook token, anyone may ring."""
+    """The doorbells of the polled pages; without a webhook token, anyone may ring."""
 
     def __init__(self, tokens: Tokens, polled: Sequence[PolledPage], pages: Pages) -> None:
         self._tokens, self._polled, self._pages = tokens, polled, pages
@@ -55,11 +56,11 @@ class Doorbells:
         if request.headers.get("x-amz-sns-message-type") == "SubscriptionConfirmation":
             return _confirm(body) if self._tokens else abort(403, "SNS is confirmed only under MONITOR_WEBHOOK_TOKEN")
         polled.bell.ring()
-        # Postmark and Mailgun take anything but 200 for a failure and send the same again for hours.
+        # Postmark and Mailgun take any status but 200 for a failure and retry for hours.
         return jsonify(status="polling"), 200 if request.args.get("answer") == "200" else 202
 
     def shown(self, url: str | None) -> dict[str, object]:
-        """Return what /pages shows of the doorbell of the page that is polled at an address."""
+        """Return what /pages shows of a page's doorbell, by the address at which the page is polled."""
         for page in self._polled:
             if page.known.url == url:
                 at = page.bell.rung_at
@@ -82,17 +83,15 @@ class Doorbells:
 
 
 def _challenge(body: bytes) -> str | None:
-    if not request.is_json or b'"url_verification"' not in body:
-        return None
-    try:
-        payload = decode(body)
-    except NotAnUpdate:
-        return None
-    return text(payload.get("challenge")) if payload.get("type") == "url_verification" else None
+    if request.is_json and b'"url_verification"' in body:
+        with suppress(NotAnUpdate):
+            payload = decode(body)
+            return text(payload.get("challenge")) if payload.get("type") == "url_verification" else None
+    return None
 
 
 def _confirm(body: bytes) -> tuple[Response, int]:
-    """Confirm a subscription of SNS, at an address made anew of its three parameters."""
+    """Confirm a subscription of SNS, at an address rebuilt from its three parameters."""
     address = text(decode(body).get("SubscribeURL")) or ""
     try:
         parts = urlsplit(address)
@@ -119,7 +118,7 @@ def _confirm(body: bytes) -> tuple[Response, int]:
 
 
 def init_app(app: Flask, polled: Sequence[PolledPage]) -> None:
-    """Add `POST /doorbell/<page>` for the pages that are polled."""
+    """Add `POST /doorbell/<page>` for the polled pages."""
     pages = pages_of(app)
     doorbells = Doorbells(app.config.get("WEBHOOK_TOKEN"), polled, pages)
     app.add_url_rule("/doorbell/<path:page>", "doorbell", doorbells.answer, methods=["POST"])
