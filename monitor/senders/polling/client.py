@@ -91,7 +91,7 @@ class StatusPageClient:
             self._session.close()
             raise NoAnswer(f"no whole answer within {SECONDS_IN_ALL} s") from None
         except (requests.RequestException, OSError, ValueError) as error:
-            raise NoAnswer(f"cannot be asked: {_innermost(error)}") from None
+            raise NoAnswer(f"cannot be polled: {_innermost(error)}") from None
         conditions = {ask: response.headers[name] for ask, name in VALIDATORS.items() if name in response.headers}
         digest = sha256(body).digest()
         self._answered[address] = _Answered(conditions, digest)

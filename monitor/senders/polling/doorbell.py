@@ -54,7 +54,7 @@ class Doorbells:
         if challenge := _challenge(body):
             return jsonify(challenge=challenge), 200
         if request.headers.get("x-amz-sns-message-type") == "SubscriptionConfirmation":
-            return _confirm(body) if self._tokens else abort(403, "SNS is confirmed only under MONITOR_WEBHOOK_TOKEN")
+            return _confirm(body) if self._tokens else abort(403, "confirming SNS needs MONITOR_WEBHOOK_TOKEN")
         polled.bell.ring()
         # Postmark and Mailgun take any status but 200 for a failure and retry for hours.
         return jsonify(status="polling"), 200 if request.args.get("answer") == "200" else 202
@@ -103,7 +103,7 @@ def _confirm(body: bytes) -> tuple[Response, int]:
         or not SNS_HOST.fullmatch(parts.netloc)
         or parameters.get("Action") != "ConfirmSubscription"
     ):
-        raise NotAnUpdate("SubscribeURL is not one of SNS that confirms a subscription")
+        raise NotAnUpdate("SubscribeURL is not an address at SNS that confirms a subscription")
     query = urlencode({name: parameters.get(name, "") for name in ("Action", "TopicArn", "Token")})
     requests = load("requests")
     try:
@@ -113,7 +113,7 @@ def _confirm(body: bytes) -> tuple[Response, int]:
             outcome = f"answers {found.status_code}"
     except (gevent.Timeout, OSError) as error:  # requests' errors are OSErrors
         outcome = describe_error(error)
-    log.info("doorbell: %s, asked to confirm %a, %s", parts.netloc, parameters.get("TopicArn", "")[:200], outcome)
+    log.info("doorbell: confirming %a at %s: %s", parameters.get("TopicArn", "")[:200], parts.netloc, outcome)
     return jsonify(status="confirming"), 202
 
 

@@ -86,7 +86,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001  # the page is polled again: its next answer may differ
             return self._fail(page, f"was not understood: {describe_error(error)}")
         if page.told:
-            log.warning("polling: %s said %d that no push had brought", page.known.url, page.told)
+            log.warning("polling: %s had %d updates that were not pushed", page.known.url, page.told)
         if page.failures:
             log.warning("polling: %s answers again", page.known.url)
         page.problem, page.failures = None, 0
