@@ -1,7 +1,7 @@
 """`POST /doorbell/<page>?token=…` polls that page at once. The body is not read: the page's own answer counts.
 
-Two bodies are read, with which senders verify the address: Slack's challenge, which is echoed, and the confirmation of
-Amazon's SNS. Its SubscribeURL is the only address in a payload that is ever visited.
+The exceptions are two bodies with which senders verify the address: Slack's challenge, which is echoed, and the
+confirmation of Amazon's SNS, whose SubscribeURL is the only address in a payload that is ever visited.
 https://docs.slack.dev/reference/events/url_verification
 https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html
 """
@@ -42,7 +42,8 @@ class Doorbells:
     """The doorbells of the polled pages; without a webhook token, anyone may ring."""
 
     def __init__(self, tokens: Tokens, polled: Sequence[PolledPage], pages: Pages) -> None:
-        self._tokens, self._polled, self._pages = tokens, polled, pages
+        self._tokens, self._pages = tokens, pages
+        self._polled = {page.known.url: page for page in polled}
 
     def answer(self, page: str) -> tuple[Response, int]:
         """Ring the doorbell of a page by its name, host or id; abort with 401, 404, 413."""
@@ -61,25 +62,24 @@ class Doorbells:
 
     def shown(self, url: str | None) -> dict[str, object]:
         """Return what /pages shows of a page's doorbell, by the address at which the page is polled."""
-        for page in self._polled:
-            if page.known.url == url:
-                at = page.bell.rung_at
-                last = {"at": iso(at), "found": page.bell.found} if at else None
-                return {"doorbell": path_of(page.known), "last_ring": last}
-        return NO_DOORBELL
+        page = self._polled.get(url or "")
+        if page is None:
+            return NO_DOORBELL
+        at = page.bell.rung_at
+        return {"doorbell": path_of(page.known), "last_ring": {"at": iso(at), "found": page.bell.found} if at else None}
 
     def sample(self) -> Sample:
         """Return the rings by page and outcome."""
         rings: Counter[tuple[str, ...]] = Counter()
-        for page in self._polled:
+        for page in self._polled.values():
             name = self._pages.name_of(page.id) or page.known.name or page.known.host
             rings.update({(name, outcome): times for outcome, times in page.bell.outcomes.items()})
         return Sample("counter", "doorbell_rings", "Rings, by what polling the page found.", rings, ("page", "outcome"))
 
     def _find(self, name: str) -> PolledPage | None:
-        also = {page.known.url: (page.id, self._pages.name_of(page.id)) for page in self._polled}
-        known = find(name, [page.known for page in self._polled], also)
-        return next((page for page in self._polled if page.known is known), None)
+        also = {url: (page.id, self._pages.name_of(page.id)) for url, page in self._polled.items()}
+        known = find(name, [page.known for page in self._polled.values()], also)
+        return self._polled[known.url] if known else None
 
 
 def _challenge(body: bytes) -> str | None:
