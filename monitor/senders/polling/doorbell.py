@@ -98,11 +98,8 @@ def _confirm(body: bytes) -> tuple[Response, int]:
         parameters = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
     except ValueError:
         raise NotAnUpdate("SubscribeURL is not an address") from None
-    if (
-        parts.scheme != "https"
-        or not SNS_HOST.fullmatch(parts.netloc)
-        or parameters.get("Action") != "ConfirmSubscription"
-    ):
+    is_at_sns = parts.scheme == "https" and SNS_HOST.fullmatch(parts.netloc)
+    if not is_at_sns or parameters.get("Action") != "ConfirmSubscription":
         raise NotAnUpdate("SubscribeURL is not an address at SNS that confirms a subscription")
     query = urlencode({name: parameters.get(name, "") for name in ("Action", "TopicArn", "Token")})
     requests = load("requests")

@@ -1,9 +1,8 @@
 """The news in an incident that a page lists, compared with what the history knows of it.
 
-Each entry that was never told becomes an update of its own, at its own time. The newest entry becomes the incident's
-update, at `updated_at`, as in its push. An incident without such an entry, and without a change of status, impact or a
-component's status, was only edited: it is recorded and not told. So is the past: incidents that had ended when their
-page was polled for the first time.
+Each entry that was never told becomes an update at its own time, the newest at the incident's `updated_at`, as in its
+push. An incident without such an entry, and with the same status, impact and components' statuses, was only edited: it
+is recorded and not told. So is the past: incidents that had ended when their page was first polled.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ class Baseline:
     def of(cls, page: Page | None, at_start: Page | None) -> Baseline:
         """Return the baseline of a page, given its row in the history now and when the program started.
 
-        Before the first recorded answer, the last push before the start counts: a push that comes after a sleep must
-        not turn what happened during the sleep into the past.
+        Until an answer is recorded, the last push before the start counts: later pushes would hide what came between.
         """
         heard, at = (page, page.polled_at) if page and page.polled_at else (at_start, at_start and at_start.pushed_at)
         until = min(heard.updated_at, at - MARGIN) if heard and at else datetime.max.replace(tzinfo=UTC)

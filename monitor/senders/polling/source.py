@@ -18,8 +18,7 @@ class Answer:
     """A page's id and name, and its incidents and maintenances, oldest first; none of a list that has not changed.
 
     `ids` are those of all listed incidents, `oldest` is the earliest start among the newest incidents. `whole` names
-    the kinds of which every open one is listed: "incidents", "scheduled_maintenances". `components` have their current
-    status.
+    the kinds of which every open one is listed: "incidents", "scheduled_maintenances". `components` are those of now.
     """
 
     id: str | None
