@@ -1,7 +1,7 @@
-"""Polling: the pages of MONITOR_PAGES are asked for their incidents now and then, since not every page can push.
+"""Polling: ask the pages of MONITOR_PAGES for their incidents regularly, since not every page can push.
 
-poller.py decides when, client.py speaks HTTP, each source is a file (statuspage_api.py), news.py says what is news.
-doorbell.py hears who rings for a page, bell.py makes polls of it, addresses.py says whose each doorbell is.
+poller.py schedules polls and records answers. A source is a file (statuspage_api.py, feed.py), client.py speaks HTTP,
+news.py finds what is new. doorbell.py takes rings, bell.py schedules their polls, addresses.py makes their addresses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_MINUTES = 5
 
 
 def init_app(app: Flask) -> None:
-    """Poll the pages of MONITOR_PAGES, if there are some, until the server stops; raise BadSetting."""
+    """Poll the pages of MONITOR_PAGES, if it is set, until the server stops; raise BadSetting."""
     if "PAGES" not in app.config:
         if "POLL_MINUTES" in app.config:
             raise BadSetting("MONITOR_POLL_MINUTES needs MONITOR_PAGES, which says what to poll")

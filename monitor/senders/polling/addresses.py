@@ -1,4 +1,4 @@
-"""The addresses of doorbells: whose each is, and the token that only rings it; `--doorbell` prints them."""
+"""The address of each page's doorbell, with a token that can only ring it; `--doorbell` prints them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tokens = str | Mapping[str, str] | None
 def find(
     name: str, pages: Sequence[KnownPage], also: Mapping[str, Sequence[str | None]] | None = None
 ) -> KnownPage | None:
-    """Return the page that goes by a name, host or id in any case, or by those that `also` has for its address."""
+    """Return the page with a name, host or id, in any case; `also` has further names by the page's address."""
     wanted = name.casefold()
     for page in pages:
         names = (page.name, page.host, page.id, *page.aliases, *(also or {}).get(page.url, ()))
@@ -33,9 +33,9 @@ def path_of(page: KnownPage) -> str:
 
 
 def tokens_of(page: KnownPage, tokens: Tokens) -> dict[str, str] | None:
-    """Return what rings a page: tokens that only ring it first, then the webhook tokens themselves.
+    """Return the tokens that ring a page: first those that can only ring it, then the webhook tokens themselves.
 
-    Of several tokens that each speak for a page, those of this page ring it; where none is, all do.
+    Where tokens are bound to pages, those bound to this page ring it; if there are none, all do.
     """
     if tokens is None:
         return None
@@ -50,22 +50,17 @@ def tokens_of(page: KnownPage, tokens: Tokens) -> dict[str, str] | None:
 
 
 def print_addresses(asked: Asked) -> int:
-    """Print the whole address of a page's doorbell, or of each page's in MONITOR_PAGES; return the exit code."""
+    """Print the address of one page's doorbell, or of each page's; return the exit code; raise BadSetting."""
     config = asked.read()
-    pages = addressed(asked.value, config.get("PAGES", ()))
+    pages = config.get("PAGES", ())
+    if not pages:
+        raise BadSetting('--doorbell needs MONITOR_PAGES, such as MONITOR_PAGES="OpenAI, GitHub"')
+    found = find(asked.value, pages)
+    if asked.value and found is None:
+        names = ", ".join(page.name or page.host for page in pages)
+        raise BadSetting(f"--doorbell: no page {asked.value[:200]!a} is in MONITOR_PAGES, which names {names}")
     base = os.environ.get("RENDER_EXTERNAL_URL", "https://YOUR-HOST")  # https://render.com/docs/environment-variables
-    for page in pages:
+    for page in [found] if found else pages:
         tokens = tokens_of(page, config.get("WEBHOOK_TOKEN"))
         sys.stdout.write(f"{base}{path_of(page)}{f'?token={next(iter(tokens))}' if tokens else ''}\n")
     return 0
-
-
-def addressed(name: str, pages: Sequence[KnownPage]) -> Sequence[KnownPage]:
-    """Return the page with a name, or all for none; raise BadSetting."""
-    if not pages:
-        raise BadSetting('--doorbell needs MONITOR_PAGES, such as MONITOR_PAGES="OpenAI, GitHub"')
-    found = find(name, pages)
-    if name and found is None:
-        names = ", ".join(page.name or page.host for page in pages)
-        raise BadSetting(f"--doorbell: no page {name[:200]!a} is in MONITOR_PAGES, which names {names}")
-    return [found] if found else pages

@@ -1,7 +1,7 @@
-"""A page's bell: when a ring wants the page polled, and what came of it; doorbell.py hears the rings.
+"""The schedule of the polls that rings ask for, and their outcomes; doorbell.py takes the rings.
 
-A ring polls at once, and again after 15, 60 and 180 s until something new is told. However many ring, they ask the page
-once in 10 s, and never while the page has asked to be left alone. A ring postpones no poll that was to come anyway.
+A ring polls at once, and again after 15, 60 and 180 s until a poll finds news. However many rings come, they poll the
+page at most once in 10 s, and never during a pause that the page asked for. A ring does not delay the regular polls.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from time import monotonic
 
 from gevent.event import Event
 
-WAITS = (0.0, 15.0, 60.0, 180.0)  # seconds: a page's e-mail may come before its API, or a cache, says the same
+WAITS = (0.0, 15.0, 60.0, 180.0)  # seconds: a page's e-mail may come before its API, or a cache, has the same
 SECONDS_BETWEEN = 10.0
 
 
 class Bell:
-    """One page's. `is_rung` says that the poll under way is for a ring; `told` counts what the poller found new."""
+    """The bell of one page: `is_rung` says that the current poll is for a ring, `told` counts the new updates."""
 
     def __init__(self) -> None:
         self.is_rung, self.told = False, 0
         self.rung_at: datetime | None = None
-        self.found: str | None = None  # by the last ring: polling, news, nothing, no_answer, paused
+        self.found: str | None = None  # outcome of the last ring: polling, news, nothing, no_answer, paused
         self.outcomes: Counter[str] = Counter()
         self._due: list[float] = []
         self._next_poll, self._asked_at, self._paused_until = inf, -inf, -inf
@@ -32,7 +32,7 @@ class Bell:
         self._rung = Event()
 
     def ring(self) -> None:
-        """Want the page polled."""
+        """Ask for a poll."""
         self.rung_at, self._waiting = datetime.now(UTC), self._waiting + 1
         if monotonic() < self._paused_until:
             self._end("paused")
@@ -42,7 +42,7 @@ class Bell:
         self._rung.set()
 
     def wait(self, seconds: float) -> None:
-        """Return when the page is to be polled: in so many seconds, or earlier for a ring."""
+        """Return when the page is due: after so many seconds, or earlier for a ring."""
         now = monotonic()
         is_extra = self.is_rung and now >= self._paused_until
         self._next_poll = min(self._next_poll, now + seconds) if is_extra else now + seconds
@@ -57,11 +57,11 @@ class Bell:
             self._due = [due for due in self._due if due > now]
 
     def failed(self, pause: float) -> None:
-        """Take that the page gave no answer, and for how many seconds it asked to be left alone."""
+        """Note that the page gave no answer, and how many seconds of pause it asked for."""
         self._has_failed = True
         if pause:
             self._paused_until = monotonic() + pause
-            if self._waiting or self._due:  # of a ring that came while the last poll found news, too
+            if self._waiting or self._due:  # also for a ring that came while the last poll found news
                 self._end("paused")
 
     def _conclude(self) -> None:

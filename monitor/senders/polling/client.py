@@ -1,7 +1,7 @@
-"""HTTP to one status page: bytes or a JSON object within bounds of time and size, or NoAnswer with the reason.
+"""HTTP to one status page: bytes or a JSON object, within bounds of time and size, or NoAnswer with the reason.
 
-Of an address that answered before only what differs is asked for. One connection is kept, no cookie is, and no redirect
-is followed: it could lead anywhere.
+Requests are conditional: an address that answered before is asked only for a change. The client keeps one connection
+and no cookie, and follows no redirect, which could lead anywhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from monitor.updates.text import one_line
 
 SECONDS_IN_ALL = 30
 LARGEST_ANSWER = 8 * 1024 * 1024  # bytes, as inflated
-MOST_VALUES = 250_000  # while they are decoded nobody else is answered
+MOST_VALUES = 250_000  # decoding blocks the server
 LONGEST_RETRY_AFTER, UNREADABLE_RETRY_AFTER = 3600.0, 300.0  # seconds
 VALIDATORS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}  # RFC 9110, section 13.1
 
 
 class NoAnswer(Exception):
-    """The page gives no answer; the text says why. It shall be left alone for `retry_after` seconds."""
+    """The page gives no usable answer; the text says why. It must not be polled for `retry_after` seconds."""
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
         super().__init__(reason)
@@ -38,60 +38,60 @@ class NotThere(NoAnswer):
 
 
 class Challenged(NoAnswer):
-    """A CDN before the page takes us for a robot."""
+    """A CDN in front of the page takes us for a robot."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """What an address said: what asks for what differs, and a digest of it, as some servers know no conditions."""
+    """An address's last answer: the conditions of the next request, and a digest, as some servers ignore conditions."""
 
     conditions: dict[str, str] = field(default_factory=dict)
     digest: bytes = b""
 
 
 class StatusPageClient:
-    """Asks one page."""
+    """The HTTP client of one page."""
 
     def __init__(self, version: str) -> None:
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": f"event_monitor/{version}"})
-        self._session.cookies.set_policy(DefaultCookiePolicy(netscape=False))  # then none is even parsed
+        self._session.cookies.set_policy(DefaultCookiePolicy(netscape=False))  # then no cookie is even parsed
         self._recorded: dict[str, _Answered] = {}
         self._answered: dict[str, _Answered] = {}
 
     def begin(self) -> None:
-        """Forget what was answered and could not be recorded: it is asked for again."""
+        """Forget the answers that were not recorded: they are asked for again."""
         self._answered = {}
 
     def keep(self) -> None:
-        """Ask from now on only for what differs from the answers since `begin`: they are recorded."""
+        """Take the answers since `begin` as recorded: from now on, ask only for changes to them."""
         self._recorded |= self._answered
 
     def forget(self, address: str) -> None:
-        """Ask for all of an answer again."""
+        """Ask for the whole answer next time."""
         self._recorded.pop(address, None)
 
     def json(self, address: str) -> JSONObject | None:
-        """Return the JSON object at an address, None where nothing changed; raise NoAnswer, NotAnUpdate."""
+        """Return the JSON object at an address, None if it has not changed; raise NoAnswer, NotAnUpdate."""
         body = self.get(address, "application/json", LARGEST_ANSWER)
         if body is not None and sum(map(body.count, b",[{")) > MOST_VALUES:
             raise NoAnswer(f"answers more than {MOST_VALUES} values")
         return None if body is None else decode(body)
 
     def get(self, address: str, accept: str, largest: int) -> bytes | None:
-        """Return what an address says, None where nothing changed; raise NoAnswer."""
+        """Return the body at an address, None if it has not changed; raise NoAnswer."""
         before = self._recorded.get(address, _Answered())
         try:
             with gevent.Timeout(SECONDS_IN_ALL), self._ask(address, before.conditions | {"Accept": accept}) as response:
                 if before.conditions and response.status_code == requests.codes.not_modified:
-                    response.raw.drain_conn()  # or the connection is closed
+                    response.raw.drain_conn()  # else the connection is closed
                     return None
                 body = _body(response, largest)
         except (gevent.Timeout, requests.Timeout):
             self._session.close()
             raise NoAnswer(f"no whole answer within {SECONDS_IN_ALL} s") from None
         except (requests.RequestException, OSError, ValueError) as error:
-            raise NoAnswer(f"cannot be asked: {_innermost(error)}") from None
+            raise NoAnswer(f"cannot be polled: {_innermost(error)}") from None
         conditions = {ask: response.headers[name] for ask, name in VALIDATORS.items() if name in response.headers}
         digest = sha256(body).digest()
         self._answered[address] = _Answered(conditions, digest)
@@ -111,7 +111,7 @@ def _body(response: requests.Response, largest: int) -> bytes:
         kind = NotThere if status in (404, 410) else NoAnswer
         raise kind(f"answers {status}", _retry_after(response))
     body = bytearray()
-    for piece in response.iter_content(16_384):  # a bomb becomes 16 MB
+    for piece in response.iter_content(16_384):  # a compression bomb grows to 16 MB at most
         body += piece
         if len(body) > largest:
             raise NoAnswer(f"answers more than {largest} bytes")
@@ -120,7 +120,7 @@ def _body(response: requests.Response, largest: int) -> bytes:
 
 def _retry_after(response: requests.Response) -> float:
     """Return the seconds of a Retry-After, given as seconds or as a date (RFC 9110, section 10.2.3)."""
-    pause = "1" if response.status_code in (403, 429) else "0"  # a pause of ours, which no ring shortens, either
+    pause = "1" if response.status_code in (403, 429) else "0"  # then our own pause holds, and no ring shortens it
     try:
         return min(Retry().parse_retry_after(response.headers.get("Retry-After", pause)), LONGEST_RETRY_AFTER)
     except (InvalidHeader, ValueError, OverflowError):
@@ -128,7 +128,7 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the cause in one line: requests' and urllib3's texts hold addresses of objects."""
+    """Return the innermost cause in one line: the texts of requests and urllib3 hold addresses of objects."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return one_line(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}", 200)

@@ -1,6 +1,6 @@
-"""What is news in the components of a page: a status that neither a push, nor polling, nor an open incident told.
+"""The news in the components of a page: a status that no push, no poll and no open incident told.
 
-A component is known by what is open here; a polled status equal to the last known is no news.
+The open incidents here say what is known of a component; without any, it is operational.
 """
 
 from __future__ import annotations
@@ -19,26 +19,25 @@ from monitor.updates.update import LONGEST_NAME, MOST_COMPONENTS, Update
 
 
 def changes(components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str]) -> list[Update]:
-    """Return the changes to tell of components as a page (its id and name) lists them."""
+    """Return the changes of components to tell; `components` are as the page lists them, `page` is its id and name."""
     open_here = [incident for incident in open_here if not incident.is_upcoming]
     known = {incident.subject: incident for incident in open_here if incident.is_component_update}
     told = {name for one in open_here if not one.is_component_update for c in one.components for name in (c.id, c.name)}
     now, found = datetime.now(UTC), list[JSONObject]()
     for component in components:
-        status, name = text(component.get("status")), text(component.get("name"))
-        if status not in COMPONENT_IMPACTS or not name:
-            continue
+        status, name = text(component.get("status")), text(component.get("name")) or ""
         component_id = text(component.get("id")) or name
-        last = known.get(component_id)
-        is_told = status != "operational" and bool({component_id, name} & told)
-        at = instant(component.get("updated_at"))
-        if status == (last.status if last else "operational") or is_told:
+        if status not in COMPONENT_IMPACTS or not name or len(component_id) > LONGEST_NAME:
             continue
+        last = known.get(component_id)
+        is_told = status != "operational" and not told.isdisjoint((component_id, name))
+        if is_told or status == (last.status if last else "operational"):
+            continue
+        at = instant(component.get("updated_at"))
         if at is None or at > now or (last and at <= last.updated_at):
             at = now
         change = {"new_status": status, "old_status": last and last.status, "created_at": at.isoformat()}
         record = {"id": component_id, "name": name}
         payload = {"page": {"id": page[0], "name": page[1]}, "component_update": change, "component": record}
-        if len(component_id) <= LONGEST_NAME:
-            found.append(component_update(payload, {}))
+        found.append(component_update(payload, {}))
     return [replace(statuspage.read(payload), is_polled=True) for payload in found[:MOST_COMPONENTS]]

@@ -1,7 +1,7 @@
-"""Atom and RSS: the feed of a page that has no API of Statuspage's, by its address or as the page's HTML names it.
+"""Atom and RSS: the feed of a page without Statuspage's API, at a given address or at one that the page's HTML names.
 
-feedparser would stop the server for 100 ms, so parse.py runs in a process of its own, with bounds of time and size; it
-gives incidents in Statuspage's shape, which are read as an API's are.
+feedparser would block the server for 100 ms, so parse.py runs in a process of its own, with bounds of time and size.
+It prints incidents in Statuspage's shape, which are read like those of an API.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,11 +31,12 @@ from monitor.updates.times import LONG_AGO, instant
 LARGEST_FEED, LARGEST_PAGE = 1024 * 1024, 1024 * 1024  # bytes
 SECONDS_TO_PARSE = 20
 ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5"
-# Where pages of a maker have their feed, though their HTML may not say so.
+# The path of the feed by maker: the HTML of a page may not name it.
 # https://betterstack.com/docs/uptime/status-pages/subscribing-to-status-updates/subscribing-to-rss
 FEEDS = {"betterstack": "/feed.rss", "instatus": "/history.atom", "statusio": "/pages/{}/rss"}
-PARSE = Path(__file__).with_name("parse.py")
+PARSE = [sys.executable, "-P", str(Path(__file__).with_name("parse.py"))]
 
+_one_at_a_time = BoundedSemaphore(1)  # of two cores one stays for the server
 _feed = re.compile(rb"<(?:\w{1,20}:)?(?:feed|rss|RDF)[\s>]")
 _link = re.compile(r"<link\s[^<>]{1,1000}>", re.IGNORECASE)
 _href = re.compile(r"""\shref\s*=\s*["']?([^"'\s>]{1,500})""", re.IGNORECASE)
@@ -43,51 +44,39 @@ _href = re.compile(r"""\shref\s*=\s*["']?([^"'\s>]{1,500})""", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A feed's title and its incidents, oldest first; `oldest` is when the first of its entries began."""
+    """A feed's title and its incidents, oldest first; `oldest` is the earliest start of its entries."""
 
     title: str | None
     incidents: Sequence[JSONObject]
     oldest: datetime
 
 
-ParseFeed = Callable[[bytes], ParsedFeed]
-
-
-class FeedParser:
-    """Parses feeds aside, one at a time: of two cores one stays for the server."""
-
-    def __init__(self) -> None:
-        self._turn = BoundedSemaphore(1)
-
-    def __call__(self, body: bytes) -> ParsedFeed:
-        """Return what is in a feed; raise NoAnswer."""
-        if find_spec("feedparser") is None:
-            raise NoAnswer("has a feed, which needs feedparser: pip install -r requirements-extras.txt")
-        try:
-            with self._turn:
-                command = [sys.executable, "-P", str(PARSE)]
-                run = subprocess.run(  # noqa: S603, PLW1510
-                    command, input=body, capture_output=True, timeout=SECONDS_TO_PARSE
-                )
-        except (subprocess.TimeoutExpired, OSError) as error:
-            raise NoAnswer(f"has a feed that could not be parsed: {type(error).__name__}") from None
-        try:
-            found = decode(run.stdout)
-        except NotAnUpdate:
-            raise NoAnswer("has a feed that could not be parsed") from None
-        incidents = records(found.get("incidents"))
-        return ParsedFeed(text(found.get("title")), incidents[::-1], instant(found.get("oldest")) or LONG_AGO)
+def parse(body: bytes) -> ParsedFeed:
+    """Return the incidents of a feed, parsed in a process of its own; raise NoAnswer."""
+    if find_spec("feedparser") is None:
+        raise NoAnswer("has a feed, which needs feedparser: pip install -r requirements-extras.txt")
+    try:
+        with _one_at_a_time:
+            run = subprocess.run(PARSE, input=body, capture_output=True, timeout=SECONDS_TO_PARSE)  # noqa: S603, PLW1510
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise NoAnswer(f"has a feed that could not be parsed: {type(error).__name__}") from None
+    try:
+        found = decode(run.stdout)
+    except NotAnUpdate:
+        raise NoAnswer("has a feed that could not be parsed") from None
+    incidents = records(found.get("incidents"))
+    return ParsedFeed(text(found.get("title")), incidents[::-1], instant(found.get("oldest")) or LONG_AGO)
 
 
 class Feed:
-    """Asks a page by its feed."""
+    """Polls a page's feed."""
 
-    def __init__(self, known: KnownPage, client: StatusPageClient, parse: ParseFeed, address: str) -> None:
+    def __init__(self, known: KnownPage, client: StatusPageClient, address: str) -> None:
         self.how = f"the feed {address}"
-        self._client, self._parse, self._address = client, parse, address
+        self._client, self._address = client, address
         parts = urlsplit(known.url)
         page_id = known.id or f"{parts.hostname}{parts.path.rstrip('/')}"  # pages may share a host
-        self._last = Answer(page_id, None, (), frozenset(), LONG_AGO)  # less its incidents, which take memory
+        self._last = Answer(page_id, None, (), frozenset(), LONG_AGO)  # without its incidents, to save memory
 
     def ask(self) -> Answer:
         """Ask for what changed; raise NoAnswer."""
@@ -95,18 +84,18 @@ class Feed:
         body = self._client.get(self._address, ACCEPT, LARGEST_FEED)
         if body is None:
             return self._last
-        found = self._parse(body)
+        found = parse(body)
         ids = frozenset(incident["id"] for incident in found.incidents)
         self._last = replace(self._last, name=found.title, ids=ids, oldest=found.oldest)
         return replace(self._last, incidents=found.incidents)
 
     def more(self, unlisted: Sequence[Incident]) -> Answer:  # noqa: ARG002
-        """Return the same: a feed is one list."""
+        """Return the last answer again: a feed is one list."""
         return self._last
 
 
 def feed_of(known: KnownPage, client: StatusPageClient) -> str | None:
-    """Return the address of a page's feed: the page's own, one that its HTML names on the same host, or its maker's."""
+    """Return the address of a page's feed: the page itself, the one that its HTML names on its host, or its maker's."""
     with suppress(NoAnswer):
         body = client.get(known.url, f"text/html, {ACCEPT}", LARGEST_PAGE) or b""
         if _feed.search(body[:4096]):

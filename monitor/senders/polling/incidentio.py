@@ -1,33 +1,32 @@
-"""What a page on incident.io says of an incident beside its API, which names neither components nor links.
+"""Components and links of a page on incident.io, whose API names neither.
 
-`/feed.atom` names both (https://docs.incident.io/status-pages/rss), `/proxy/<host>`, which nobody documents, the ids of
-components, their groups and how they are. Both may vanish: then an incident stands under its title.
+`/feed.atom` names both (https://docs.incident.io/status-pages/rss). The undocumented `/proxy/<host>` has the ids, the
+groups and the statuses of components. Both may vanish: then an incident is shown by its title.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from monitor.senders.payload import JSONObject, mapping, records, text
 from monitor.senders.polling.client import NoAnswer
-from monitor.senders.polling.feed import ACCEPT, LARGEST_FEED, ParseFeed
+from monitor.senders.polling.feed import ACCEPT, LARGEST_FEED, parse
 
 FEED, PROXY = "/feed.atom", "/proxy/{}"
-TOLD = ("components", "shortlink")
 STATUSES = {"full_outage": "major_outage"}
 
 
 class IncidentIo:
-    """Completes the incidents of one page; `components` are as they are now, empty where nobody says."""
+    """Completes the incidents of one page; `components` are those of the last answer, with their current status."""
 
     how = "incident.io's API"
 
-    def __init__(self, host: str, parse: ParseFeed) -> None:
-        self._proxy, self._parse = PROXY.format(host), parse
-        self._told: dict[str, JSONObject] = {}  # by incident, as the feed tells it
-        self._ongoing: dict[str, list[JSONObject]] = {}  # the components of those that go on
+    def __init__(self, host: str) -> None:
+        self._proxy = PROXY.format(host)
+        self._in_feed: dict[str, JSONObject] = {}  # components and shortlink, by incident
+        self._ongoing: dict[str, list[JSONObject]] = {}  # components, by ongoing incident
         self._ids: dict[str, str] = {}  # of components, by name
         self.components: list[JSONObject] = []
 
@@ -38,20 +37,20 @@ class IncidentIo:
         *,
         is_new: bool,
     ) -> None:
-        """Ask for how the components are and, if the incidents are new, for what the feed tells of them."""
+        """Ask for the components and, if the incidents are new, for their components and links in the feed."""
         if (answer := get_json(self._proxy)) is not None:
             self._read(mapping(answer.get("summary")))
         if is_new and (body := get(FEED, ACCEPT, LARGEST_FEED)) is not None:
             with suppress(NoAnswer):
-                incidents = self._parse(body).incidents
-                self._told = {one["id"]: {name: one.get(name) for name in TOLD} for one in incidents}
+                incidents = parse(body).incidents
+                self._in_feed = {one["id"]: {n: one.get(n) for n in ("components", "shortlink")} for one in incidents}
 
     def completed(self, incident: JSONObject) -> JSONObject:
-        """Return an incident with its components and its link, where they are known."""
+        """Return an incident with its components and its link, if they are known."""
         incident_id = text(incident.get("id")) or ""
-        told = self._told.get(incident_id, {})
-        components = self._ongoing.get(incident_id) or [self._with_id(one) for one in told.get("components", ())]
-        added = told | {"components": components}
+        in_feed = self._in_feed.get(incident_id, {})
+        components = self._ongoing.get(incident_id) or [self._with_id(one) for one in in_feed.get("components", ())]
+        added = in_feed | {"components": components}
         return incident | {name: value for name, value in added.items() if value and not incident.get(name)}
 
     def _read(self, summary: JSONObject) -> None:
@@ -66,7 +65,7 @@ class IncidentIo:
         names: dict[str, str] = {}
         for one in listed:
             component_id, name = text(one.get("id")), text(one.get("name"))
-            if component_id and name:  # two of one name are told apart by their groups
+            if component_id and name:  # the group tells two of the same name apart
                 group = group_of.get(component_id) if often[name] > 1 else None
                 names[component_id] = f"{group} {name}" if group else name
         self._ids |= {name: component_id for component_id, name in names.items()}
@@ -84,9 +83,8 @@ class IncidentIo:
 
 
 def _affected(record: JSONObject, names: dict[str, str]) -> list[JSONObject]:
-    affected: Iterable[JSONObject] = records(record.get("affected_components"))
     return [
         {"id": one["component_id"], "name": names[one["component_id"]], "status": STATUSES.get(status, status)}
-        for one in affected
+        for one in records(record.get("affected_components"))
         if text(one.get("component_id")) in names and (status := text(one.get("status")))
     ]

@@ -1,8 +1,8 @@
-"""What is news in an incident that a page lists, beside what is known of it.
+"""The news in an incident that a page lists, compared with what the history knows of it.
 
-Each entry that was never told is an update of its own, at its own time; the newest is the incident's, at `updated_at`,
-as in its push. What brings no such entry, nor another status, impact or status of a component, was only edited: it is
-recorded and not told. So is the past: what had ended when its page was polled for the first time.
+Each entry that was never told becomes an update at its own time, the newest at the incident's `updated_at`, as in its
+push. An incident without such an entry, and with the same status, impact and components' statuses, was only edited: it
+is recorded and not told. So is the past: incidents that had ended when their page was first polled.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from monitor.updates.impacts import ENDED, is_maintenance
 from monitor.updates.incident import Incident, identity_of
 from monitor.updates.update import IncidentUpdate, State, Update, headline, said_at
 
-MARGIN = timedelta(hours=1)  # a page's clock is not ours, and an answer may come out of a cache
+MARGIN = timedelta(hours=1)  # a page's clock is not ours, and an answer may come from a cache
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is not known and ended up to `until` is the past; `is_pushed` says that pushes of the page come."""
+    """An unknown incident that ended by `until` is the past; `is_pushed` says that the page has pushed."""
 
     until: datetime
     is_pushed: bool
 
     @classmethod
     def of(cls, page: Page | None, at_start: Page | None) -> Baseline:
-        """Return that of a page as the history has it now, and had it when the program started.
+        """Return the baseline of a page, given its row in the history now and when the program started.
 
-        Until an answer is recorded, the last push before the start counts: later ones hide what they woke us from.
+        Until an answer is recorded, the last push before the start counts: later pushes would hide what came between.
         """
         heard, at = (page, page.polled_at) if page and page.polled_at else (at_start, at_start and at_start.pushed_at)
         until = min(heard.updated_at, at - MARGIN) if heard and at else datetime.max.replace(tzinfo=UTC)
@@ -39,7 +39,7 @@ class Baseline:
 
 
 def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Update]:
-    """Return the updates to record of an incident as its page lists it, in their order; `known` is our own record."""
+    """Return the updates to record of a listed incident, in order; `known` is the incident in the history."""
     newest = max(state.incident_updates, key=said_at, default=None)
     if known is None:
         if not state.is_open and (state.is_past or state.updated_at <= baseline.until):
@@ -58,21 +58,21 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
 
 
 def end_of(incident: Incident) -> Update:
-    """Return the end of an incident that its page deleted, or resolved where nobody saw it."""
+    """Return an update that ends an incident, which its page deleted, or resolved without listing that."""
     now, message = datetime.now(UTC), "The page no longer lists this incident as open."
     last, status = update_of(summary(incident)), "completed" if is_maintenance(incident) else "resolved"
     return replace(last, status=status, message=message, updated_at=now, resolved_at=now, is_polled=True)
 
 
 def _says(state: State) -> object:
-    """Return what an incident says beside its entries; once it is over, its components fail for other reasons."""
+    """Return what counts beside entries; after its end, an incident's components fail for other reasons."""
     components = {component.identity: component.status for component in state.components}
     return state.status, state.impact, state.is_open and components
 
 
 def _at(state: Update, entry: IncidentUpdate) -> Update:
-    """Return the update that the push of an earlier entry would have been."""
-    before = state.updated_at - timedelta(microseconds=1)  # the state stays the newest, whatever an editor dates
+    """Return the update that a push of an earlier entry would have brought."""
+    before = state.updated_at - timedelta(microseconds=1)  # whatever date an editor sets, the state stays the newest
     return replace(
         state,
         updated_at=min(entry.time or before, before),

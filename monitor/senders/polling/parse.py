@@ -1,9 +1,9 @@
-"""Run by feed.py in a process of its own: a feed on stdin, its incidents on stdout, as JSON in Statuspage's shape.
+"""Read a feed on stdin, print its incidents on stdout, as JSON in Statuspage's shape; feed.py runs this as a process.
 
-An entry is one update of an incident, or all of its story. Read here: Statuspage's and Instatus' history (a paragraph
-an update), incident.io's and Google Cloud's (one message with the components), AWS' (https://status.aws.amazon.com/rss:
-the guid names service, region and second, the title's first words are the state), and by the same words those of
-others. What says no state and is older than three days is left out: nobody would ever end it.
+An entry is one update of an incident, or its whole story. The formats are those of Statuspage and Instatus (a paragraph
+for each update), of incident.io and Google Cloud (one message with the components), and of AWS, whose guid names the
+service, region and second and whose title begins with the state (https://status.aws.amazon.com/rss). Other feeds are
+read by the same words. An entry without a state is left out after three days: no later entry would end it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS_OF_CPU, BYTES_OF_MEMORY = 10, 512 * 1024 * 1024
 STATES = "investigating identified monitoring resolved postmortem scheduled in_progress verifying completed".split()
 STATE_OF = {state: state for state in STATES} | {"planned": "scheduled", "closed": "resolved", "fixed": "resolved"}
 STATE_OF |= {"not_started_yet": "scheduled", "restored": "resolved", "operational": "resolved"}
-# AWS' words: the state, the status of the component, the impact.
+# AWS' words: state of the incident, status of the component, impact.
 AWS = {
     "service is operating normally": ("resolved", "operational", None),
     "informational message": (None, None, None),
@@ -41,12 +41,10 @@ AWS = {
 _aws_guid = re.compile(r"#(.{1,100}?)(?:-((?:[a-z]{2}-){1,2}[a-z]+-\d))?_(\d{9,11})$")
 _incident_in = re.compile(r"/(?:incidents?|maintenances?|notices?)/(?:details/)?([\w-]{4,100})/?(?:[?#].*)?$")
 _step = re.compile(r"<small>(.*?)</small>\s*(?:<br\s*/?>)?\s*<strong>(.*?)</strong>\s*-?(.*?)(?=<p>|<small>|$)", re.S)
-_said_at = re.compile(r"([A-Z][a-z]{2})\w*\.? +(\d{1,2}) *,? +(\d{1,2}):(\d\d)(?::\d\d)? *([A-Z]{2,5}(?:[+-]\d+)?)?")
+_said_at = re.compile(r"([A-Z][a-z]{2})\w*\.? +(\d{1,2})[ ,]+(\d{1,2}):(\d\d)(?::\d\d)? *([A-Z]{2,5}(?:[+-]\d+)?)?")
 _status = re.compile(r"\bStatus(?:</\w+>)?:\s*(?:<[^>]{1,50}>\s*)*([A-Za-z ]{4,20})")
 _state_first = re.compile(r"\s*\[?([A-Za-z ]{5,20}?)\]?(?:\s*[:–-]\s+|(?<=\])\s+)(?=\S)")
-_affected = re.compile(
-    r"(?:<\w+>\s*)*Affected (?:components|products|services):?(?:</\w+>)?:?\s*(.*?)(?=</p>|<p>|$)", re.I | re.S
-)
+_affected = re.compile(r"(?is)(?:<\w+>\s*)*Affected (?:components|products|services):?(?:</\w+>)?:?\s*(.*?)(?=</?p>|$)")
 _item = re.compile(r"<li>\s*(.{1,300}?)\s*(?:\(([\w ]{3,40})\))?\s*</li>", re.S)
 _tag = re.compile(r"<[^>]*>")
 
@@ -54,24 +52,24 @@ Record = dict[str, Any]
 
 
 def main() -> None:
-    """Parse what is on stdin."""
+    """Read the feed and print its incidents."""
     os.nice(5)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_OF_CPU, SECONDS_OF_CPU))
     resource.setrlimit(resource.RLIMIT_AS, (BYTES_OF_MEMORY, BYTES_OF_MEMORY))
-    body = io.BytesIO(sys.stdin.buffer.read())  # not bytes, which could be taken for a file's name
+    body = io.BytesIO(sys.stdin.buffer.read())  # bytes could be taken for a file's name
     parsed = feedparser.parse(body, sanitize_html=False, resolve_relative_uris=False)
     if not parsed.get("version"):
         sys.exit("no feed")
     found = [_incident(entry) for entry in parsed.entries[:MOST_ENTRIES] if _at(entry)]
-    now = datetime.now(UTC).isoformat()
-    since = (datetime.now(UTC) - timedelta(days=DAYS_WITHOUT_A_STATE)).isoformat()
+    now = datetime.now(UTC)
+    since = (now - timedelta(days=DAYS_WITHOUT_A_STATE)).isoformat()
     incidents = [one for one in _joined(found) if one["status"] or one["updated_at"] > since]
-    oldest = min([one["created_at"] for one in found], default=now)
+    oldest = min([one["created_at"] for one in found], default=now.isoformat())
     json.dump({"title": _name(parsed.feed.get("title", "")), "incidents": incidents, "oldest": oldest}, sys.stdout)
 
 
 def _incident(entry: Record) -> Record:
-    """Return the incident of an entry, with as much of its story as that tells."""
+    """Return the incident of an entry, with the part of its story that the entry tells."""
     updated_at, title = _at(entry), _text(entry.get("title", ""))
     html = (entry["content"][0]["value"] if entry.get("content") else entry.get("summary", ""))[:LONGEST_TEXT]
     guid, link = entry.get("id", ""), entry.get("link", "")
@@ -84,7 +82,7 @@ def _incident(entry: Record) -> Record:
     story = [_entry(status, body, at) for at, status, body in _story(said, updated_at)]
     state, title = _state(title, said, entry)
     if not story:
-        story = [_entry(state, _status_line(said), updated_at)]
+        story = [_entry(state, _without_status(said), updated_at)]
     times = sorted(one["display_at"] for one in story)
     return {
         "id": identity if len(identity) <= 200 else sha256(identity.encode()).hexdigest(),
@@ -101,8 +99,9 @@ def _incident(entry: Record) -> Record:
 
 def _of_aws(guid: re.Match[str], title: str, html: str, updated_at: str) -> Record:
     words, _, name = title.partition(":")
-    state, status, impact = AWS.get(words.strip().lower(), (None, None, None))
-    name = (name if words.strip().lower() in AWS else title).strip()
+    known = AWS.get(words.strip().lower())
+    state, status, impact = known or (None, None, None)
+    name = (name if known else title).strip()
     if "[RESOLVED]" in name:
         state, status, name = "resolved", "operational", name.replace("[RESOLVED]", "").strip()
     service, region, _ = guid.groups()
@@ -120,7 +119,7 @@ def _of_aws(guid: re.Match[str], title: str, html: str, updated_at: str) -> Reco
 
 
 def _joined(found: list[Record]) -> list[Record]:
-    """Return each incident once, in the state of its newest entry, with the story of all."""
+    """Return each incident once, in the state of its newest entry, with the stories of all its entries."""
     joined: dict[str, Record] = {}
     for one in sorted(found, key=lambda one: str(one["updated_at"]), reverse=True):
         known = joined.setdefault(one["id"], one)
@@ -132,10 +131,10 @@ def _joined(found: list[Record]) -> list[Record]:
 
 
 def _story(html: str, updated_at: str) -> list[tuple[str, str | None, str]]:
-    """Return time, status and text of each update in a history, newest first; the times lack the year."""
+    """Return time, status and text of each update in an entry's story, newest first; its times lack the year."""
     newest, steps, offset = datetime.fromisoformat(updated_at), [], timedelta()
     for number, step in enumerate(_step.finditer(html)):
-        said = _said_at.search(" ".join(_text(step[1]).replace(",", " , ").split()).replace(" ,", ","))
+        said = _said_at.search(_text(step[1]))
         if said is None:
             continue
         month, day, hour, minute, zone = said.groups()
@@ -145,14 +144,14 @@ def _story(html: str, updated_at: str) -> list[tuple[str, str | None, str]]:
             continue
         if at > newest + timedelta(days=2):
             at = at.replace(year=newest.year - 1)
-        if number == 0 and zone not in (None, "UTC", "GMT", "GMT+0"):  # the entry's own time tells the zone's offset
+        if number == 0 and zone not in (None, "UTC", "GMT", "GMT+0"):  # the entry's own time gives the offset
             offset = timedelta(minutes=15 * round((newest - at) / timedelta(minutes=15)))
         steps.append(((at + offset).isoformat(), _known(_text(step[2])), step[3].strip().removesuffix("</p>").strip()))
     return steps
 
 
 def _state(title: str, html: str, entry: Record) -> tuple[str | None, str]:
-    """Return the state that an entry without a story says it is in, and its title without it."""
+    """Return the state that an entry without a story names, and its title without the state."""
     first = _state_first.match(title)
     if first and (_known(first[1]) or first[1].strip().lower() in ("update", "incident", "maintenance")):
         title = title[first.end() :]
@@ -162,8 +161,8 @@ def _state(title: str, html: str, entry: Record) -> tuple[str | None, str]:
     return next((state for word in words if word and (state := _known(word))), None), title
 
 
-def _status_line(html: str) -> str:
-    """Return a message without the line that says its state."""
+def _without_status(html: str) -> str:
+    """Return a message without the line that names its state."""
     return re.sub(r"^\s*<(b|strong)>Status:[^<]*</\1>(?:\s*<br\s*/?>)*", "", html).strip().removesuffix("<br/><br/>")
 
 
@@ -193,8 +192,7 @@ def _text(html: str) -> str:
 
 
 def _at(entry: Record) -> str:
-    at = entry.get("updated_parsed") if "updated_parsed" in entry else entry.get("published_parsed")
-    return _iso(at) or ""
+    return _iso(entry.get("updated_parsed" if "updated_parsed" in entry else "published_parsed")) or ""
 
 
 def _iso(parsed: Any) -> str | None:

@@ -1,7 +1,7 @@
-"""Poll each page now and then, and record what is news as a push is, so that nothing is told twice.
+"""Poll every page of MONITOR_PAGES, and record its news as a push is recorded, so that each update is printed once.
 
-A page with something open is polled every minute. Of several processes on one history, one polls. A page that does not
-answer is polled less and less often.
+A page with an open incident is polled every minute; a page that does not answer is polled less and less often. Of the
+processes that share a history, the holder of the lease polls, and any process whose doorbell is rung.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -22,13 +21,11 @@ from monitor.history.query import Query
 from monitor.pipeline import Pipeline
 from monitor.senders.pages import KnownPage, Pages
 from monitor.senders.payload import JSONObject
-from monitor.senders.polling.bell import Bell
-from monitor.senders.polling.client import NoAnswer, NotThere, StatusPageClient
+from monitor.senders.polling.client import NoAnswer, StatusPageClient
 from monitor.senders.polling.components import changes
-from monitor.senders.polling.feed import Feed, FeedParser, ParseFeed, feed_of
 from monitor.senders.polling.news import Baseline, end_of, news
-from monitor.senders.polling.source import Answer, Source, update_of
-from monitor.senders.polling.statuspage_api import StatuspageApi
+from monitor.senders.polling.polled_page import PolledPage, choose
+from monitor.senders.polling.source import Answer, update_of
 from monitor.server.turns import take_turns
 from monitor.updates.errors import NotAnUpdate, Unavailable
 from monitor.updates.impacts import is_maintenance
@@ -39,52 +36,26 @@ from monitor.updates.update import Update
 log = logging.getLogger("event_monitor")
 
 MOST_AT_ONCE = 20  # pages that are polled at the same time
-SECONDS_WHILE_OPEN, SECONDS_TO_SETTLE = 60.0, 45.0
-SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 30.0, 60.0, 3600.0
-SECONDS_OF_LEASE = 5.0  # one that is not asked for runs out
-OPEN_AT_ONCE, MOST_OPEN = 200, 2_000  # an answer holds 1,000 components, and incidents
-TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come out of a cache
-
-
-@dataclass(slots=True, eq=False)
-class PolledPage:
-    """A page that is polled; `id` is empty until it has answered, `told` counts what no push had brought."""
-
-    known: KnownPage
-    client: StatusPageClient
-    source: Source | None = None
-    id: str = ""
-    told: int = 0
-    problem: str | None = "not polled yet"
-    failures: int = 0
-    bell: Bell = field(default_factory=Bell)
-    waiting: dict[tuple[str, str | None], float] = field(default_factory=dict)
-
-    def settled(self, changes: list[Update]) -> list[Update]:
-        """Return the changes of components that the page has said for a while.
-
-        A push has an id of its own and would be told beside one, and each answer may come out of a cache of its own.
-        """
-        now = monotonic()
-        self.waiting = {key: self.waiting.get(key, now) for key in ((one.subject, one.status) for one in changes)}
-        return [one for one in changes if now - self.waiting[one.subject, one.status] >= SECONDS_TO_SETTLE]
+SECONDS_WHILE_OPEN, SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 60.0, 30.0, 60.0, 3600.0
+SECONDS_OF_LEASE = 5.0  # a lease that is not renewed runs out
+OPEN_AT_ONCE, MOST_OPEN = 200, 2_000  # an answer holds up to 1,000 components, and its incidents
+TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come from a cache
 
 
 class Poller:
-    """Polls each page every `seconds`, with jitter; of all pages a few at a time."""
+    """Polls each page every `seconds`, with jitter, and at most MOST_AT_ONCE pages at a time."""
 
     def __init__(self, known: list[KnownPage], seconds: float, pipeline: Pipeline, pages: Pages, version: str) -> None:
         self.polled = [PolledPage(page, StatusPageClient(version)) for page in known]
-        self._parse = FeedParser()
         self._seconds, self._pipeline, self._history, self._pages = seconds, pipeline, pipeline.history, pages
         for page in self.polled:
             pages.polled(page.known, None, page.problem)
         self._at_start: dict[str, Page] | None = None
-        with suppress(Unavailable):  # then it is read at the first poll
-            self._known()
+        with suppress(Unavailable):  # then the first poll reads it
+            self._read_history()
         self._lease = self._history.lease("polling")
         self._turns = BoundedSemaphore(MOST_AT_ONCE)
-        # 50 pages a second: an answer takes milliseconds of the one thread.
+        # The first polls start at 50 a second: an answer takes milliseconds of the one thread.
         greenlets = [gevent.spawn_later(n / 50, self._poll_for_ever, page) for n, page in enumerate(self.polled)]
         greenlets.append(gevent.spawn(self._keep_lease))
         pipeline.stopping.append(lambda: gevent.killall(greenlets, block=False))
@@ -94,7 +65,7 @@ class Poller:
         while True:
             with nullcontext() if page.bell.is_rung else self._turns:
                 seconds = self.poll(page)
-            page.bell.wait(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # 200 pages shall not fall together
+            page.bell.wait(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # so that pages do not bunch up
 
     def _keep_lease(self) -> None:
         while True:
@@ -102,20 +73,20 @@ class Poller:
             self._lease.is_held()
 
     def poll(self, page: PolledPage) -> float:
-        """Poll a page once, record what it says, and return in how many seconds it is to be polled again."""
+        """Poll a page once and record its answer; return the seconds until the next poll."""
         try:
             if not (page.bell.is_rung or self._lease.is_held()):
                 return SECONDS_WITHOUT_LEASE
-            page.told = 0
+            page.told, page.baseline = 0, None
             seconds = self._take(page)
         except (NoAnswer, NotAnUpdate) as reason:
             return self._fail(page, str(reason), getattr(reason, "retry_after", 0.0))
-        except Unavailable:  # the history says so, once
+        except Unavailable:  # the history logs it, once
             return min(SECONDS_WITHOUT_HISTORY, self._seconds)
-        except Exception as error:  # noqa: BLE001  # what nobody foresaw: later the page says something else
+        except Exception as error:  # noqa: BLE001  # the page is polled again: its next answer may differ
             return self._fail(page, f"was not understood: {describe_error(error)}")
         if page.told:
-            log.warning("polling: %s said %d that no push had brought", page.known.url, page.told)
+            log.warning("polling: %s had %d updates that were not pushed", page.known.url, page.told)
         if page.failures:
             log.warning("polling: %s answers again", page.known.url)
         page.problem, page.failures = None, 0
@@ -128,27 +99,27 @@ class Poller:
         with suppress(Unavailable):
             self._pages.polled(page.known, page.id or None, problem)
         pause = min(self._seconds * 2.0 ** min(page.failures - 1, 20), max(LONGEST_PAUSE, self._seconds))
-        pause = max(pause, retry_after / 0.9)  # which the jitter shall not shorten
+        pause = max(pause, retry_after / 0.9)  # the jitter must not shorten it
         page.bell.failed(pause * 0.9 if retry_after else 0.0)
         return pause
 
     def _take(self, page: PolledPage) -> float:
-        known = self._known()
+        if self._at_start is None or not page.id:
+            self._read_history()
         answer = self._ask(page)
         page.id = self._pages.trust(page.known, answer.id, answer.name)
-        baseline = Baseline.of(known.get(page.id), (self._at_start or {}).get(page.id))
-        self._record(page, answer.incidents, baseline)
+        self._record(page, answer.incidents)
         open_here = self._open_here(page.id)
-        self._end_unlisted(page, answer, open_here, baseline)
+        self._end_unlisted(page, answer, open_here)
         name = self._pages.name_of(page.id) or page.id
-        self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))), baseline)
+        self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))))
         page.client.keep()
         self._pages.polled(page.known, page.id, None)
         is_open = page.waiting or not all(incident.is_upcoming for incident in open_here)
         return min(SECONDS_WHILE_OPEN, self._seconds) if is_open else self._seconds
 
     def _open_here(self, page_id: str) -> list[Incident]:
-        """Return all that is open of a page: a component that is missing here would be told at every poll."""
+        """Return all open incidents of a page: a component's change missing here would be told at every poll."""
         found: list[Incident] = []
         query = Query(page_ids=frozenset((page_id,)), status="open", limit=OPEN_AT_ONCE)
         while rows := self._history.incidents(query):
@@ -161,73 +132,66 @@ class Poller:
     def _ask(self, page: PolledPage) -> Answer:
         if page.source is not None:
             return page.source.ask()
-        page.source, answer = choose(page.known, page.client, self._parse)
+        page.source, answer = choose(page.known, page.client)
         log.info("polling: %s is read by %s", page.known.url, page.source.how)
         self._pages.read_by[page.known.url] = page.source.how
         return answer
 
-    def _known(self) -> dict[str, Page]:
-        """Return the history's pages by id, of which a polled page has that of its address; raise Unavailable."""
+    def _read_history(self) -> None:
+        """Keep the pages as they are at the start; give polled pages the ids that the history has by address."""
         pages = sorted(self._history.pages(), key=lambda page: page.polled_at or page.received_at)
-        known, ids = {page.id: page for page in pages}, {page.url: page.id for page in pages}
-        self._at_start = known if self._at_start is None else self._at_start
+        if self._at_start is None:
+            self._at_start = {page.id: page for page in pages}
+        ids = {page.url: page.id for page in pages}
         for page in self.polled:
             page.id = page.id or ids.get(page.known.url, "")
-        return known
 
-    def _record(self, page: PolledPage, incidents: Sequence[JSONObject], baseline: Baseline) -> None:
+    def _baseline(self, page: PolledPage) -> Baseline:
+        """Return the baseline of a page as it was before this poll recorded anything.
+
+        The history copies and sorts all pages for it, so a poll without news does not ask.
+        """
+        if page.baseline is None:
+            now = next((known for known in self._history.pages() if known.id == page.id), None)
+            page.baseline = Baseline.of(now, (self._at_start or {}).get(page.id))
+        return page.baseline
+
+    def _record(self, page: PolledPage, incidents: Sequence[JSONObject]) -> None:
         name = self._pages.name_of(page.id) or page.id
         for incident in incidents:
-            take_turns()  # 50 incidents take tens of milliseconds: webhooks are answered in between
+            take_turns()  # 50 incidents take tens of milliseconds: webhooks are answered meanwhile
             try:
                 state = update_of(incident, page.id, name)
             except NotAnUpdate as reason:
                 log.warning("polling: %s: an incident is left out: %s", page.known.url, reason)
                 continue
             known = self._history.incident(state.page_id, state.id)
-            if known and "components" not in incident:  # what names them may be away, and filters go by them
+            if known and "components" not in incident:  # the source of components did not answer; filters need them
                 state = replace(state, components=known.components)
-            self._tell(page, news(state, known, baseline), baseline)
+            self._tell(page, news(state, known, self._baseline(page)))
 
-    def _tell(self, page: PolledPage, updates: Iterable[Update], baseline: Baseline) -> None:
+    def _tell(self, page: PolledPage, updates: Iterable[Update]) -> None:
         for update in updates:
             if update.is_past:
                 self._history.add(update)
             else:
                 is_new = self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
                 page.bell.told += is_new
-                page.told += is_new and baseline.is_pushed
+                page.told += is_new and self._baseline(page).is_pushed
 
-    def _end_unlisted(
-        self, page: PolledPage, answer: Answer, open_here: Sequence[Incident], baseline: Baseline
-    ) -> None:
-        """End what is open here and not there: its page deleted it, or resolved it behind 50 newer ones."""
+    def _end_unlisted(self, page: PolledPage, answer: Answer, open_here: Sequence[Incident]) -> None:
+        """End the incidents that are open here but that the page deleted, or resolved behind 50 newer ones."""
         unlisted = [one for one in open_here if not (one.is_component_update or one.id in answer.ids)]
         if not unlisted or page.source is None:
             return
         more, now = page.source.more(unlisted), datetime.now(UTC)
-        self._record(page, more.incidents, baseline)
+        self._record(page, more.incidents)
         for incident in unlisted:
             is_planned = is_maintenance(incident)
             is_whole = ("scheduled_maintenances" if is_planned else "incidents") in more.whole
-            # Where nothing lists what is open, what is newer than the oldest in the answer was deleted.
+            # No list of all open incidents: one that is newer than the oldest listed incident was deleted.
             is_newer = not is_planned and incident.created_at >= (more.oldest or now)
             is_gone = incident.id not in more.ids and (is_whole or is_newer)
             if is_gone and now - incident.updated_at > TIME_TO_BE_LISTED:
                 log.warning("polling: %s no longer lists %a, which was open", page.known.url, incident.id)
                 self._pipeline.record(end_of(incident), "poll")
-
-
-def choose(known: KnownPage, client: StatusPageClient, parse: ParseFeed) -> tuple[Source, Answer]:
-    """Return how a page is asked from now on, with its first answer: by its API, else by its feed; raise NoAnswer."""
-    address = known.feed if known.platform not in (None, "statuspage", "incidentio") else None
-    if address is None:
-        api = StatuspageApi(known, client, parse)
-        try:
-            return api, api.ask()
-        except (NotThere, NotAnUpdate) as reason:
-            address = known.feed or feed_of(known, client)
-            if address is None:
-                raise NoAnswer(f"{reason}; its HTML names no feed, either") from None
-    feed = Feed(known, client, parse, address)
-    return feed, feed.ask()

@@ -1,4 +1,4 @@
-"""What the sources of a page have in common: each asks its page and gives an Answer in Statuspage's words and shape."""
+"""The contract of a source: it asks its page and returns an Answer in Statuspage's words and shape."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from monitor.updates.update import Update
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a page says of itself, and its incidents and maintenances, as far as something changed, oldest first.
+    """A page's id and name, and its incidents and maintenances, oldest first; none of a list that has not changed.
 
-    `ids` are those of all that it lists, `oldest` is when the first of its newest incidents began. `whole` says of
-    what it lists all that is open: "incidents", "scheduled_maintenances". `components` are as they are now.
+    `ids` are those of all listed incidents, `oldest` is the earliest start among the newest incidents. `whole` names
+    the kinds of which every open one is listed: "incidents", "scheduled_maintenances". `components` are those of now.
     """
 
     id: str | None
@@ -31,7 +31,7 @@ class Answer:
 
 
 class Source(Protocol):
-    """One way of asking a page; `how` says which."""
+    """One way to read a page; `how` names it for people."""
 
     how: str
 
@@ -39,7 +39,7 @@ class Source(Protocol):
         """Ask for what changed; raise NoAnswer, NotAnUpdate."""
 
     def more(self, unlisted: Sequence[Incident]) -> Answer:
-        """Ask for what may list these, which are open here."""
+        """Ask for the lists that may hold these incidents, which are open here."""
 
 
 def update_of(incident: JSONObject, page_id: str, page: str) -> Update:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitor.senders.polling import poller, statuspage_api
+from monitor.senders.polling import polled_page, statuspage_api
 from tests.conftest import ROOT, payload
 from tests.senders.polling.played import Polling, ago, entry, told
 
@@ -46,7 +46,7 @@ def openai(status_page):
 @pytest.fixture
 def at_once(monkeypatch):
     """A change of a component is told at once."""
-    monkeypatch.setattr(poller, "SECONDS_TO_SETTLE", 0)
+    monkeypatch.setattr(polled_page, "SECONDS_TO_SETTLE", 0)
 
 
 # Maintenances
@@ -168,7 +168,7 @@ def test_a_component_is_told_once_its_page_has_said_so_for_a_while(status_page, 
     assert app.poll() == 60
     app.poll()
     assert app.messages() == []
-    monkeypatch.setattr(poller, "SECONDS_TO_SETTLE", 0)
+    monkeypatch.setattr(polled_page, "SECONDS_TO_SETTLE", 0)
 
     app.poll()
 

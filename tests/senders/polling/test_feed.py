@@ -9,7 +9,7 @@ from html import escape
 import pytest
 
 from monitor.senders.pages import KnownPage
-from monitor.senders.polling import client, feed, poller
+from monitor.senders.polling import client, feed, polled_page
 from tests.conftest import ROOT, incident
 from tests.senders.polling.played import Polling
 
@@ -221,9 +221,7 @@ def test_what_says_in_brackets_that_it_is_over_is_over(page):
 def test_a_feed_is_found_where_its_maker_has_it_though_the_html_names_none(page):
     page.files = {"/feed.rss": rss(("Service disruption: Errors", "api", datetime.now(UTC), "We look into it."))}
 
-    source, answer = poller.choose(
-        KnownPage(page.url, platform="betterstack"), client.StatusPageClient("1"), feed.FeedParser()
-    )
+    source, answer = polled_page.choose(KnownPage(page.url, platform="betterstack"), client.StatusPageClient("1"))
 
     assert source.how == f"the feed {page.url}/feed.rss"
     assert [found["name"] for found in answer.incidents] == ["Errors"]

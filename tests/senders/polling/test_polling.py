@@ -168,7 +168,7 @@ def test_what_was_missed_is_counted_and_logged_in_one_line(status_page, caplog):
 
     assert pipeline_of(app.application).received["Fabrikam", "accepted", "poll"] == 2
     assert app.page()["missed"] == 2
-    assert [f"polling: {status_page.url} said 2 that no push had brought"] == [
+    assert [f"polling: {status_page.url} had 2 updates that were not pushed"] == [
         record.getMessage() for record in caplog.records
     ]
 
@@ -213,6 +213,18 @@ def test_a_page_that_says_nothing_new_sends_nothing(status_page):
     assert status_page.asked[0][1]["User-Agent"].startswith("event_monitor/")
 
 
+def test_a_poll_without_news_does_not_read_every_page_of_the_history(status_page, monkeypatch):
+    history = MemoryHistory()
+    app = Polling(status_page.url, history=history)
+    app.poll()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "pages", None)
+        app.poll()
+
+    assert app.page()["problem"] is None
+
+
 def test_a_page_is_named_by_itself_once_it_was_polled_unless_it_has_a_name(status_page):
     status_page.incidents = [told("i1", entry(1))]
     named, unnamed = Polling({"url": status_page.url, "name": "Ours"}), Polling(status_page.url)
@@ -241,7 +253,7 @@ def test_a_page_is_named_by_itself_once_it_was_polled_unless_it_has_a_name(statu
         ((302, {"Location": "http://127.0.0.1:1/api/v2/incidents.json"}, b""), "moved to 'http://127.0.0.1:1/"),
         ((200, {}, b'{"incidents": ["' + b"x" * client.LARGEST_ANSWER + b'"]}'), "answers more than"),
         ((200, {"gzip": True, "Content-Encoding": "gzip"}, b"0" * 100_000_000), "answers more than"),
-        ((200, {"Content-Encoding": "gzip"}, b"not gzip"), "cannot be asked"),
+        ((200, {"Content-Encoding": "gzip"}, b"not gzip"), "cannot be polled"),
     ],
     ids=[
         "500",
@@ -278,7 +290,7 @@ def test_an_address_where_nobody_listens_is_said_in_the_system_s_own_words():
 
     app.poll()
 
-    assert app.get("/pages").json["pages"][0]["problem"] == "cannot be asked: Connection refused"
+    assert app.get("/pages").json["pages"][0]["problem"] == "cannot be polled: Connection refused"
 
 
 def test_a_page_that_no_longer_answers_is_unknown_and_not_operational(status_page):
