@@ -128,7 +128,7 @@ class Tools:
                 shown = self._pages.shown(incident)
                 return _about(shown, {"message": one_line(message(shown), LONGEST_TEXT)}) | {
                     "is_open": shown.is_open,
-                    "ended_at": iso(shown.resolved_at),
+                    "ended_at": iso(shown.ended_at),
                     "updated_at": iso(shown.updated_at),
                     **cut("story", shown.incident_updates, MOST_ENTRIES, _entry),
                     "heard_at": iso(known[page_id].heard_at) if page_id in known else None,

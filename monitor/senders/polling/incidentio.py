@@ -13,9 +13,9 @@ from contextlib import suppress
 from monitor.senders.payload import JSONObject, mapping, records, text
 from monitor.senders.polling.client import NoAnswer
 from monitor.senders.polling.feed import ACCEPT, LARGEST_FEED, parse
+from monitor.senders.translate import INCIDENT_IO_STATUSES, word
 
 FEED, PROXY = "/feed.atom", "/proxy/{}"
-STATUSES = {"full_outage": "major_outage"}
 
 
 class IncidentIo:
@@ -84,7 +84,11 @@ class IncidentIo:
 
 def _affected(record: JSONObject, names: dict[str, str]) -> list[JSONObject]:
     return [
-        {"id": one["component_id"], "name": names[one["component_id"]], "status": STATUSES.get(status, status)}
+        {
+            "id": one["component_id"],
+            "name": names[one["component_id"]],
+            "status": word(one["status"], INCIDENT_IO_STATUSES),
+        }
         for one in records(record.get("affected_components"))
-        if text(one.get("component_id")) in names and (status := text(one.get("status")))
+        if text(one.get("component_id")) in names and text(one.get("status"))
     ]

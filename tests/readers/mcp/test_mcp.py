@@ -63,6 +63,18 @@ def test_the_official_client_lists_the_tools_and_calls_each(told, mode, revision
     )
 
 
+def test_an_incident_ended_when_the_list_of_incidents_says_so(shared):
+    entry = {"id": "e", "body": "Over", "status": "resolved", "created_at": "2026-06-01T08:30:00Z"}
+    shared.post(incident("over", page=GITHUB, status="resolved", incident_updates=[entry]))
+
+    _, _, (result,) = ask(shared, "auto", ("incident", {"page": "mcp-gh", "id": "over"}))
+    (listed,) = shared.get("/incidents?id=over").json()["incidents"]
+
+    found = result.structured_content
+    assert (found["is_open"], found["ended_at"]) == (False, listed["resolved_at"])
+    assert listed["resolved_at"] == "2026-06-01T08:30:00.000Z"
+
+
 def test_provider_text_is_kept_apart_cut_and_plain(told):
     _, _, (result,) = ask(told, "auto", ("whats_down", {"page": "GitHub of agents"}))
     found = result.structured_content
