@@ -26,17 +26,13 @@ class SharedAnswer:
         with self._turn:
             take_turns()  # the rest of a crowd asks meanwhile, and others are answered
             if self._question != question or self._began_at < asked_at:
-                began_at, answer = monotonic(), _made(make)
+                began_at = monotonic()
+                try:
+                    answer: bytes | Unavailable = make()
+                except Unavailable as error:  # shared too: it may have taken long
+                    answer = error
                 self._question, self._began_at, self._answer = question, began_at, answer
             answer = self._answer
         if isinstance(answer, Unavailable):
             raise Unavailable(str(answer))
         return answer
-
-
-def _made(make: Callable[[], bytes]) -> bytes | Unavailable:
-    """Return the answer, or why there is none. The failure is shared too: it may have taken long."""
-    try:
-        return make()
-    except Unavailable as error:
-        return error

@@ -15,7 +15,7 @@ from monitor.history.contract import Page
 from monitor.updates.impacts import impact_of, in_words
 from monitor.updates.incident import Incident
 from monitor.updates.text import lines_of, one_line
-from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, State, message, page_name
+from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE, message, page_name
 
 BRIEF = (20, 8_000)  # entries and characters of a story
 WHOLE = (1_000, 262_144)
@@ -69,9 +69,9 @@ def words(status: str | None) -> str:
     return in_words(line(status))
 
 
-def key(state: State) -> str:
-    """Return an id for an incident's element that is unique and safe, whatever the incident's own ids hold."""
-    return "i" + blake2b(repr((state.page_id, state.id)).encode(), digest_size=8).hexdigest()
+def element_id(prefix: str, *ids: str) -> str:
+    """Return an id for an HTML element, one for each prefix and ids, whatever the ids hold."""
+    return prefix + blake2b(repr(ids).encode(), digest_size=8).hexdigest()
 
 
 def lasted(incident: Incident, now: datetime) -> str:
@@ -131,7 +131,7 @@ def beside(day: date) -> tuple[date, date]:
 FILTERS: Mapping[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
-        *(line, words, in_words, message, name_of, page_name, impact_of, key),
+        *(line, words, in_words, message, name_of, page_name, impact_of, element_id),
         *(lasted, ago, iso, in_utc, in_full, beside),
     )
 }

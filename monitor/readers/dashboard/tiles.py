@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from hashlib import blake2b
 from itertools import groupby
 
 from markupsafe import Markup
@@ -50,16 +49,6 @@ class Tile:
     def is_quiet(self) -> bool:
         """Tell whether no incident is open and the page can be reached."""
         return self.state in (OPERATIONAL, SILENT)
-
-    @property
-    def key(self) -> str:
-        """An id for its element that is unique and safe, whatever the page's own id holds."""
-        return "t" + blake2b(self.page.id.encode(), digest_size=6).hexdigest()
-
-    @property
-    def ranks(self) -> str:
-        """The rank of each day, as a digit."""
-        return "".join(map(str, self.days))
 
 
 def first_day(now: datetime) -> date:
