@@ -1,7 +1,7 @@
 """The verdict: whether the pages and components that somebody needs are well, for `GET /status` and for agents.
 
 It is read from the history and the registry of pages. What is unknown is never `ok`. A component is in trouble while an
-open incident of its page names it, or by its own change.
+open incident of its page names it, or while its own change is open.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Verdict:
 def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str | None = None) -> Verdict:
     """Return the verdict on these needs, by default on all pages; raise BadQuery or Unavailable.
 
-    An open incident of impact `fail` (by default minor) or worse is trouble. One that `fail` lets pass is trouble from
-    minor on, but only while nothing is unknown: a gate that lets it pass must still see what is unknown.
+    An open incident of impact `fail` (by default minor) or worse is trouble. One between minor and `fail` is trouble
+    only while nothing is unknown: a gate that lets it pass must still see what is unknown.
     """
     if fail is not None and fail not in FAILS:
         raise BadQuery(f"fail is not one of {', '.join(FAILS)}")

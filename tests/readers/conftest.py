@@ -12,7 +12,7 @@ PLANNED = {"impact": "maintenance", "status": "scheduled", "scheduled_for": "209
 
 @pytest.fixture
 def seconds_beside_a_crowd(start):
-    """A function: while 300 ask a monitor of 1,000 pages for one thing at once, how long other webhooks took."""
+    """Return a function that has 300 clients ask a monitor of 1,000 pages, and returns how long each webhook took."""
     monitor = start()
     with requests.Session() as session:
         for number in range(1_000):

@@ -1,4 +1,4 @@
-"""`--status` in a shell: it prints the monitor's line, and its exit code is a gate for a pipeline."""
+"""`--status` in a shell: it prints the monitor's line, and its exit code stops a pipeline."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_an_option_of_the_command_needs_it():
 
 @pytest.fixture
 def other():
-    """Something else that listens: it answers with what `answer` holds, and keeps what it was asked."""
+    """A server that is no monitor: it answers with its `answer`, and records each request in `asked`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,4 +1,4 @@
-"""GET /incidents: what several updates make of an incident, and how it is asked for."""
+"""GET /incidents: how updates fold into an incident, and how incidents are queried."""
 
 import itertools
 import time
@@ -38,7 +38,7 @@ def walk(monitor, page, limit, between=lambda step: None):
 
 @pytest.fixture(scope="module")
 def in_order(shared):
-    """What is served of an incident whose four updates came in their order."""
+    """The answer about an incident whose four updates came in order."""
     page = {"id": "in-order", "name": "In order"}
     for name in STORY:
         shared.post(of(page, name))

@@ -1,4 +1,4 @@
-"""GET /openapi.json says what the routes are: held against them by Schemathesis, and parameter by parameter."""
+"""GET /openapi.json describes the routes: Schemathesis checks their answers, and each parameter is checked."""
 
 import re
 import subprocess

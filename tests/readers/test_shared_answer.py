@@ -1,4 +1,4 @@
-"""A crowd that asks for what takes long holds up nobody else, and each gets an answer begun after the question."""
+"""A crowd that asks for a slow answer holds up nobody else, and nobody gets an answer begun before they asked."""
 
 from concurrent.futures import ThreadPoolExecutor
 

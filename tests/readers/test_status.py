@@ -1,4 +1,4 @@
-"""`GET /status`: what is open for what is needed is trouble, what was not heard is unknown, and only the rest is ok."""
+"""`GET /status`: an open incident is trouble, a page that was not heard is unknown, and only the rest is ok."""
 
 import random
 import time

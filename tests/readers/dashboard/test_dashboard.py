@@ -1,4 +1,4 @@
-"""The dashboard over HTTP: what is on the page, for whom, how large and how safe. A browser opens it elsewhere."""
+"""The dashboard over HTTP: what is on the page, for whom, how large and how safe. Another file opens it in Chromium."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def component(status, at, change="c1"):
 
 
 class Reader(HTMLParser):
-    """A page's text by the id of the heading of its sections, without tooltips; its links; its elements; no footer."""
+    """Parse a page into the text of each section, by its heading's id, links and elements; no tooltips, no footer."""
 
     def __init__(self, text):
         super().__init__()

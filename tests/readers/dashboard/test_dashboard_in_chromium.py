@@ -1,4 +1,4 @@
-"""The dashboard as a person has it: in a browser, with a keyboard, on a phone, in the dark, without JavaScript."""
+"""The dashboard in a browser: with a keyboard, on a phone, in dark mode, without JavaScript."""
 
 import re
 import time
@@ -25,7 +25,7 @@ def running(page, incident_id="i1", **fields):
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    """One monitor for all tests that only post updates of a page of their own, and look at that page."""
+    """One monitor for all tests that post and look at a page of their own only."""
     running = Monitor(tmp_path_factory.mktemp("live"))
     yield running
     assert running.stop() == 0
@@ -37,7 +37,7 @@ def of(monitor, page, query=""):
 
 
 def connected(tab):
-    """Wait until the page hears of updates: it then has asked for itself again."""
+    """Wait until the stream is open: the tab has then fetched the page again."""
     until(lambda: tab.evaluate("source.readyState === EventSource.OPEN && answered > 0"))
     return tab
 
