@@ -12,7 +12,7 @@ from monitor.server.requests import HEADERS, require
 
 
 def init_app(app: Flask, pipeline: Pipeline, stdout: Printer) -> None:
-    """Add both addresses."""
+    """Add `GET /health` and `GET /ready`."""
     started = monotonic()
 
     @app.get("/health")

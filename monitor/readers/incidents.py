@@ -1,4 +1,4 @@
-"""`GET /incidents`: what is known, as JSON in Statuspage's shape, or the two lines of each."""
+"""`GET /incidents`: the incidents as JSON in Statuspage's shape, or as text, two lines each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from monitor.updates.document import document
 from monitor.updates.incident import Incident
 from monitor.updates.update import two_lines
 
-LARGEST_ANSWER = 1024 * 1024  # bytes; a page ends early here, with a cursor for the rest
-INCIDENTS_AT_ONCE = 50  # read, each with its whole story
-ROWS_BETWEEN_TURNS = 20  # a page of 1 MiB takes 8 ms: others are answered in between
+LARGEST_ANSWER = 1024 * 1024  # bytes; a longer list ends early, with a cursor for the rest
+INCIDENTS_AT_ONCE = 50  # read by one query, each with its whole story
+ROWS_BETWEEN_TURNS = 20  # an answer of 1 MiB takes 8 ms: others are answered in between
 
 
 def init_app(app: Flask, history: History, pages: Pages) -> None:
@@ -45,18 +45,18 @@ def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
     wanted = pages.resolve(wanted)
     found = history.incidents(wanted)
     if mimetype == "text/plain":
-        return "".join([two_lines(pages.shown(one.incident)) for one in found])
+        return "".join([two_lines(pages.shown(row.incident)) for row in found])
     return _as_json(found, wanted, pages)
 
 
 def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:
-    """Return `{"incidents": […], "next_cursor": …}`; fewer than the limit found are the last there are."""
+    """Return `{"incidents": […], "next_cursor": …}`; the cursor is null once fewer than the limit were found."""
     rows: list[str] = []
     size = 0
-    while len(rows) < len(found):
-        if len(rows) % ROWS_BETWEEN_TURNS == ROWS_BETWEEN_TURNS - 1:
+    for number, listed in enumerate(found, 1):
+        if number % ROWS_BETWEEN_TURNS == 0:
             take_turns()
-        row = json.dumps(document(pages.shown(found[len(rows)].incident)))
+        row = json.dumps(document(pages.shown(listed.incident)))
         size += len(row)
         if rows and size > LARGEST_ANSWER:
             break
@@ -68,14 +68,14 @@ def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> st
 
 
 def unknown(wanted: Query, pages: Pages) -> dict[str, object]:
-    """Return what says that nobody knows the page that is asked for: then nothing found means nothing."""
+    """Return `unknown` with the nearest names if nobody knows the page that is asked for, else nothing."""
     if wanted.page is None or wanted.page_ids:
         return {}
     return {"unknown": {"page": wanted.page, "nearest": pages.nearest(wanted.page)}}
 
 
 def newest(history: History, wanted: Query, most: int) -> Iterator[Incident]:
-    """Yield the incidents that a query asks for, whatever its limit, newest first; `most` is a multiple of 50."""
+    """Yield up to `most` incidents that match, newest first, whatever the query's limit; `most` is a multiple of 50."""
     wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
     for _ in range(0, most, INCIDENTS_AT_ONCE):
         found = history.incidents(wanted)

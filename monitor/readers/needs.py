@@ -1,7 +1,7 @@
-"""Needs: from what somebody needs, a page or page/component, to the pages that are meant, and to what is unknown.
+"""Needs: find the pages that somebody needs (a page, or page/component), and what of it is unknown.
 
 Unknown is a name that nobody knows, a page that was never heard or whose last poll failed, and a component that no
-incident of its page has ever named: misspelt, it would be well for ever.
+incident of its page has ever named. Without the last, a misspelt component would be ok for ever.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from monitor.updates.text import one_line, storable
 from monitor.updates.update import LONGEST_NAME
 
 MOST_NEEDS, LONGEST_NEED = 50, 500
-MOST_INCIDENTS = 50  # in which a component's nearest names are looked for
+MOST_INCIDENTS = 50  # searched for the nearest names of a component
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Something of which nobody can tell how it is, and why; `nearest` are the known names most like it."""
+    """A need whose state nobody can tell, and why; `nearest` are the known names most like it."""
 
     needs: str
     reason: str
@@ -31,7 +31,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The pages that go by one name, or one component of them."""
+    """All pages that go by one name, or one component of them."""
 
     text: str
     pages: tuple[Page, ...]
@@ -44,7 +44,7 @@ class Need:
 
 
 def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[Need], list[Unknown]]:
-    """Return what is meant by these needs, without any all pages, and what of it is unknown; raise BadQuery."""
+    """Find what these needs mean, by default all pages, and what of it is unknown; raise BadQuery or Unavailable."""
     if len(needs) > MOST_NEEDS:
         raise BadQuery(f"needs is given more than {MOST_NEEDS} times")
     if not all(0 < len(need) <= LONGEST_NEED for need in needs):
@@ -59,13 +59,17 @@ def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[
             by_name.setdefault(name, []).append(page)
     sought = {text: _need(text, by_name) for text in map(storable, needs)}
     found = [need for need in sought.values() if need]
-    unknown = [_of_nobody(text, pages) for text, need in sought.items() if need is None]
-    unknown += [_never_named(history, pages, need) for need in found if not _was_named(history, need)]
+    unknown = [_unknown_page(text, pages) for text, need in sought.items() if need is None]
+    unknown += [
+        _unknown_component(history, pages, need)
+        for need in found
+        if need.component is not None and not was_named(history, need.component, need.page_ids)
+    ]
     return found, unknown + _unheard(found)
 
 
 def _need(text: str, by_name: dict[str, list[Page]]) -> Need | None:
-    """Return a need by the longest known page name that it begins with: names and ids may hold slashes."""
+    """Match the longest known page name at the beginning of a text: names and ids may hold slashes."""
     parts = text.split("/")
     for end in range(len(parts), 0, -1):
         if named := by_name.get("/".join(parts[:end]).casefold()):
@@ -73,30 +77,33 @@ def _need(text: str, by_name: dict[str, list[Page]]) -> Need | None:
     return None
 
 
-def _of_nobody(text: str, pages: Pages) -> Unknown:
+def _unknown_page(text: str, pages: Pages) -> Unknown:
     nearest = pages.nearest(text) or pages.nearest(text.partition("/")[0])
     if text.casefold() in (name.casefold() for name in nearest):  # MONITOR_PAGES names it
         return Unknown(text, "was never heard")
     return Unknown(text, "is no page that is known", tuple(nearest))
 
 
-def _unheard(needs: Sequence[Need]) -> list[Unknown]:
-    return [Unknown(need.text, reason) for need in needs for page in need.pages if (reason := _why_unknown(page))]
+def was_named(history: History, component: str, page_ids: frozenset[str] | None) -> bool:
+    """Tell whether any incident of these pages, by default of all, names a component by its name or id."""
+    return bool(history.incidents(Query(page_ids=page_ids, component=component, limit=1)))
 
 
-def _why_unknown(page: Page) -> str | None:
-    if page.problem:
-        return f"was not heard at the last poll: {one_line(page.problem, LONGEST_NAME)}"
-    return None if page.heard_at else "was never heard"
-
-
-def _was_named(history: History, need: Need) -> bool:
-    query = Query(page_ids=need.page_ids, component=need.component, limit=1)
-    return need.component is None or bool(history.incidents(query))
-
-
-def _never_named(history: History, pages: Pages, need: Need) -> Unknown:
+def _unknown_component(history: History, pages: Pages, need: Need) -> Unknown:
     newest = history.incidents(Query(page_ids=need.page_ids, limit=MOST_INCIDENTS))
     names = (component.name for row in newest for component in row.incident.components)
     nearest = pages.nearest(need.component or "", names)
     return Unknown(need.text, "is no component that its page has named so far", tuple(nearest))
+
+
+def _unheard(needs: Sequence[Need]) -> list[Unknown]:
+    """Return an Unknown for each page that was never heard or whose last poll failed."""
+    unknown: list[Unknown] = []
+    for need in needs:
+        for page in need.pages:
+            if page.problem:
+                problem = one_line(page.problem, LONGEST_NAME)
+                unknown.append(Unknown(need.text, f"was not heard at the last poll: {problem}"))
+            elif not page.heard_at:
+                unknown.append(Unknown(need.text, "was never heard"))
+    return unknown

@@ -1,7 +1,7 @@
-"""`GET /openapi.json`: the routes as OpenAPI describes them, https://spec.openapis.org/oas/v3.1.0.
+"""`GET /openapi.json`: the routes in OpenAPI, https://spec.openapis.org/oas/v3.1.0.
 
-It is made from Flask's routes and the docstrings of their views. The first line is the summary; a line `query:` names
-the parameters, a line `answers:` the content types, where there are others than JSON.
+It is made from Flask's routes and the docstrings of their views. A docstring's first line is the summary; a line
+`query:` names the parameters, a line `answers:` the content types if they are not just JSON.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "id": {"type": "string", "description": "an incident's id"},
     "status": {"enum": list(STATUSES)},
     "impact": {"enum": list(IMPACTS)},
-    "since": {"type": "string", "description": "an ISO 8601 time; of /stream and /ws the number of an event"},
+    "since": {"type": "string", "description": "an ISO 8601 time; for /stream and /ws the number of an event"},
     "limit": {"type": "integer", "minimum": 1, "maximum": HIGHEST_LIMIT},
     "cursor": {"type": "string", "description": "the next_cursor of the answer before"},
     "needs": {"type": "array", "items": {"type": "string"}, "description": "pages, or page/component"},
-    "fail": {"type": "string", "description": "the impact from which on the answer is 503"},
+    "fail": {"type": "string", "description": "the lowest impact that is answered with 503"},
 }
 OBJECT = {"type": "object"}
 ERROR = OBJECT | {"required": ["error"], "properties": {"error": {"type": "string"}}}
+BODY = {"required": True, "content": {"application/json": {"schema": OBJECT}}}
+MEANINGS = {"200": "answered", "202": "ignored, or no answer", "4XX": "refused", "503": "not just now, or trouble"}
 TOKENS = {"bearer": {"type": "http", "scheme": "bearer"}, "token": {"type": "apiKey", "in": "query", "name": "token"}}
 
 
@@ -64,7 +66,7 @@ def described(app: Flask, version: str) -> dict[str, Any]:
 
 
 def _operations(rule: Rule, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each method of a rule with what is asked and answered there."""
+    """Yield each method of a rule with its operation object."""
     kinds = _listed("answers", text) or ["application/json"]
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": PARAMETERS[name]} for name in _listed("query", text)
@@ -84,16 +86,13 @@ def _operations(rule: Rule, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 "operationId": rule.endpoint,
                 "summary": text.strip().partition("\n")[0],
                 "parameters": parameters,
-                "responses": {code: {"description": _MEANINGS[code]} | content for code, content in answers.items()},
+                "responses": {code: {"description": MEANINGS[code]} | content for code, content in answers.items()},
             }
-            | ({"requestBody": _BODY} if method == "POST" else {}),
+            | ({"requestBody": BODY} if method == "POST" else {}),
         )
 
 
-_BODY = {"required": True, "content": {"application/json": {"schema": OBJECT}}}
-_MEANINGS = {"200": "answered", "202": "ignored, or no answer", "4XX": "refused", "503": "not just now, or trouble"}
-
-
-def _listed(what: str, text: str) -> list[str]:
-    found = re.search(rf"^ *{what}: (.+)$", text, re.MULTILINE)
+def _listed(key: str, text: str) -> list[str]:
+    """Return the members of a docstring's line `key: a, b`."""
+    found = re.search(rf"^ *{key}: (.+)$", text, re.MULTILINE)
     return found[1].split(", ") if found else []

@@ -1,4 +1,4 @@
-"""`GET /pages`: every page that is known, how it is, how it is heard, and whether its subscription still lives."""
+"""`GET /pages`: every known page with its state, how it is heard, and whether its subscription still works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.server.requests import HEADERS, require
 from monitor.updates.impacts import RANK
 from monitor.updates.times import LONG_AGO, iso
 
-LARGEST_ANSWER = 1024 * 1024  # bytes; the last pages by name are left out past it
+LARGEST_ANSWER = 1024 * 1024  # bytes; a longer list leaves out its last pages
 OPERATIONAL, UNKNOWN = "operational", "unknown"
 
 
@@ -25,7 +25,7 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
     @app.get("/pages")
     def listed() -> Response:
-        """List the pages that are known, and how each is."""
+        """List the known pages with their states."""
         require(app.config.get("READ_TOKEN"))
         body = shared.get("/pages", lambda: _listed(history, pages))
         return Response(body, headers=HEADERS, mimetype="application/json")
@@ -45,7 +45,7 @@ def _listed(history: History, pages: Pages) -> bytes:
 
 
 def states_of(periods: Iterable[IncidentPeriod]) -> dict[str, str]:
-    """Return the worst open impact of each page that has one; a maintenance counts while it is under way."""
+    """Return the worst open impact of each page that has one; a maintenance counts once it is under way."""
     states: dict[str, str] = {}
     for period in periods:
         if period.ended_at is None and not period.is_upcoming:
@@ -55,7 +55,7 @@ def states_of(periods: Iterable[IncidentPeriod]) -> dict[str, str]:
 
 
 def state_of(page: Page, states: dict[str, str]) -> str:
-    """Return how a page is: a page that polling cannot reach is not simply well."""
+    """Return a page's state: its worst open impact, else `unknown` if polling cannot reach it, else `operational`."""
     return states.get(page.id) or (UNKNOWN if page.problem else OPERATIONAL)
 
 

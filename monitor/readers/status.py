@@ -1,6 +1,6 @@
-"""`GET /status`: one verdict on what is needed, as JSON or in one line of text; 503 from the impact `fail` on.
+"""`GET /status`: one verdict on what is needed, as JSON or as one line of text; 503 for impact `fail` or worse.
 
-`--status` asks a running monitor for it (gate.py, which is loaded only then).
+The command `--status` asks a running monitor for it (gate.py, which only the command loads).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from monitor.updates.update import LONGEST_MESSAGE, LONGEST_NAME, LONGEST_PAGE
 
 Item = TypeVar("Item")
 
-MOST_OPEN, MOST_UNKNOWN, MOST_PAGES = 50, 100, 200  # of those whose names are as long as they may be, 1 MiB
+MOST_OPEN, MOST_UNKNOWN, MOST_PAGES = 50, 100, 200  # in an answer: with the longest names it stays under 1 MiB
 MOST_COMPONENTS, MOST_IN_A_LINE = 10, 3
 
 
@@ -44,54 +44,49 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
         check_known(request.args, ("needs", "fail"))
         fail = once("fail", fails) if (fails := request.args.getlist("fail")) else None
         found = verdict(history, pages, request.args.getlist("needs"), fail)
-        code = 503 if fail and found.fails else 200
-        if request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain":
-            return Response(f"{line(found)}\n", code, HEADERS, mimetype="text/plain")
-        return Response(
-            f"{json.dumps(as_document(found), ensure_ascii=False)}\n", code, HEADERS, mimetype="application/json"
-        )
+        mimetype = request.accept_mimetypes.best_match(["application/json", "text/plain"]) or "application/json"
+        text = _line(found) if mimetype == "text/plain" else json.dumps(_document(found), ensure_ascii=False)
+        return Response(f"{text}\n", 503 if fail and found.fails else 200, HEADERS, mimetype=mimetype)
 
 
-def line(found: Verdict) -> str:
+def _line(found: Verdict) -> str:
     """Return a verdict as one line that begins with its status."""
-    opened = [_in_a_line(incident) for incident in found.open[:MOST_IN_A_LINE]]
-    unknown = [_why(unknown) for unknown in found.unknown[:MOST_IN_A_LINE]]
-    said = unknown + opened if found.status == "unknown" else opened + unknown
-    if left := len(found.open) + len(found.unknown) - len(said):
-        said.append(f"and {left} more")
-    if not said:
-        said = ["nothing is open", *(_heard(page) for page in found.pages[:MOST_IN_A_LINE])]
-        said += [f"and {left} pages more"] if (left := len(found.pages) - MOST_IN_A_LINE) > 0 else []
-    return one_line(f"{found.status}: {'; '.join(said)}", LONGEST_MESSAGE)
+    opened = [_open_in_line(incident) for incident in found.open[:MOST_IN_A_LINE]]
+    unknown = [_unknown_in_line(unknown) for unknown in found.unknown[:MOST_IN_A_LINE]]
+    parts = unknown + opened if found.status == "unknown" else opened + unknown
+    if left := len(found.open) + len(found.unknown) - len(parts):
+        parts.append(f"and {left} more")
+    if not parts:
+        heard = [f"{page.name or page.id} heard at {iso(page.heard_at)}" for page in found.pages[:MOST_IN_A_LINE]]
+        parts = ["nothing is open", *heard]
+        if left := len(found.pages) - len(heard):
+            parts.append(f"and {left} pages more")
+    return one_line(f"{found.status}: {'; '.join(parts)}", LONGEST_MESSAGE)
 
 
-def _in_a_line(incident: Incident) -> str:
+def _open_in_line(incident: Incident) -> str:
     link = f", {incident.shortlink}" if incident.shortlink else ""
     return f"{incident.page} - {incident.name} ({impact_of(incident)} since {iso(incident.began_at)}{link})"
 
 
-def _heard(page: Page) -> str:
-    return f"{page.name or page.id} heard at {iso(page.heard_at)}"
-
-
-def _why(unknown: Unknown) -> str:
+def _unknown_in_line(unknown: Unknown) -> str:
     nearest = f" (nearest: {', '.join(unknown.nearest)})" if unknown.nearest else ""
     return f"{unknown.needs} {unknown.reason}{nearest}"
 
 
-def as_document(found: Verdict) -> dict[str, Any]:
+def _document(found: Verdict) -> dict[str, Any]:
     """Return a verdict as JSON has it."""
     addresses = {page.id: page.url for page in found.pages}
     return {
         "status": found.status,
-        **cut("open", found.open, MOST_OPEN, lambda one: open_incident(one, addresses.get(one.page_id))),
+        **cut("open", found.open, MOST_OPEN, lambda incident: _open(incident, addresses.get(incident.page_id))),
         **cut("unknown", found.unknown, MOST_UNKNOWN, asdict),
         **cut("pages", found.pages, MOST_PAGES, _page),
     }
 
 
 def cut(name: str, items: Sequence[Item], most: int, shown: Callable[[Item], object]) -> dict[str, object]:
-    """Return the first of these as JSON has them, and how many are left out."""
+    """Return the first `most` items, each as `shown` returns it, under `name`, and how many are left out."""
     return {name: [shown(item) for item in items[:most]], f"{name}_left_out": max(0, len(items) - most)}
 
 
@@ -99,8 +94,8 @@ def _page(page: Page) -> dict[str, object]:
     return {"id": page.id, "name": one_line(page.name, LONGEST_PAGE), "heard_at": iso(page.heard_at)}
 
 
-def open_incident(incident: Incident, address: str | None) -> dict[str, Any]:
-    """Return what is open as JSON has it, with a link to it, or to its page."""
+def _open(incident: Incident, address: str | None) -> dict[str, Any]:
+    """Return an open incident as JSON has it, with a link to it or to its page."""
     return {
         "page": {"id": incident.page_id, "name": one_line(incident.page, LONGEST_PAGE)},
         "id": incident.id,
@@ -114,18 +109,18 @@ def open_incident(incident: Incident, address: str | None) -> dict[str, Any]:
 
 
 def ask(asked: Asked) -> int:
-    """Print the verdict of the monitor at an address, and return the exit code."""
+    """Print the verdict of a running monitor, and return the exit code."""
     code: int = load("monitor.readers.gate").ask(asked.value, asked.given)
     return code
 
 
 COMMANDS = {
     "--status": Command(
-        "ask the monitor at URL (this machine's) how what is needed is; exit 0 ok, 1 trouble, 2 unknown",
+        "ask the monitor at URL (this machine's) whether what is needed is well; exit 0 ok, 1 trouble, 2 unknown",
         ask,
         {
             "--needs": "with --status: a page, or page/component; may be given again; without it, all pages",
-            "--fail-on": "with --status: the impact from which on it is trouble, such as major (minor)",
+            "--fail-on": "with --status: the lowest impact that is trouble, such as major (minor)",
         },
         "URL",
     )

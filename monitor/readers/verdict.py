@@ -1,7 +1,7 @@
-"""The verdict: whether what somebody needs is well, for `GET /status` and for agents.
+"""The verdict: whether the pages and components that somebody needs are well, for `GET /status` and for agents.
 
-In go the history, the registry of pages and what is needed; out comes a Verdict. What is unknown is never `ok`. A
-component is in trouble by an open incident of its page that names it, or by its own change.
+It is read from the history and the registry of pages. What is unknown is never `ok`. A component is in trouble while an
+open incident of its page names it, or while its own change is open.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import RANK, impact_of
 from monitor.updates.incident import Incident, without_story
 
-FAILS = ("critical", "major", "minor", "maintenance", "none")  # from which impact on it is trouble
+FAILS = ("critical", "major", "minor", "maintenance", "none")  # worst first, as RANK
 DEFAULT_FAIL = "minor"
-MOST_OPEN = 500
+MOST_OPEN = 500  # incidents read
 NO_RANK = len(RANK)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How what is needed is; `fails` says that something open has the impact asked for, or a worse one."""
+    """The state of all that is needed; `fails` says that an open incident has the impact asked for, or a worse one."""
 
     status: Literal["ok", "trouble", "unknown"]
     fails: bool
@@ -37,10 +37,10 @@ class Verdict:
 
 
 def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str | None = None) -> Verdict:
-    """Return how these needs are, without any all pages; raise BadQuery or Unavailable.
+    """Return the verdict on these needs, by default on all pages; raise BadQuery or Unavailable.
 
-    It is trouble from the impact `fail` on, or from minor on. What `fail` lets pass is trouble only where nothing is
-    unknown, so that a gate that looks for bad impacts does not take the unknown for well.
+    An open incident of impact `fail` (by default minor) or worse is trouble. One between minor and `fail` is trouble
+    only while nothing is unknown: a gate that lets it pass must still see what is unknown.
     """
     if fail is not None and fail not in FAILS:
         raise BadQuery(f"fail is not one of {', '.join(FAILS)}")
@@ -63,14 +63,14 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
 
 
 def _open(history: History, page_ids: frozenset[str] | None) -> tuple[list[Incident], bool]:
-    """Return what is open, without what is only announced, newest first, and whether there is more."""
+    """Return the open incidents that have begun, newest first, and whether there may be more."""
     query = Query(page_ids=page_ids, status="open")
     found = [without_story(incident) for incident in newest(history, query, MOST_OPEN)]
     return [incident for incident in found if not incident.is_upcoming], len(found) >= MOST_OPEN
 
 
 def _concerning(needs: Iterable[Need], incidents: Iterable[Incident]) -> list[Incident]:
-    """Return the incidents of pages, or of the components of pages, that are needed."""
+    """Return the incidents of the pages and components that are needed."""
     whole = {page_id for need in needs if need.component is None for page_id in need.page_ids}
     parts = {(page_id, (need.component or "").casefold()) for need in needs for page_id in need.page_ids}
     return [
@@ -81,7 +81,7 @@ def _concerning(needs: Iterable[Need], incidents: Iterable[Incident]) -> list[In
 
 
 def without_covered(incidents: Sequence[Incident]) -> list[Incident]:
-    """Leave out a component's change while an open incident of its page names the component and is at least as bad."""
+    """Leave out a component's change if an open incident of its page names the component and is at least as bad."""
     covered: dict[tuple[str, str], int] = {}
     for incident in incidents:
         rank = RANK[impact_of(incident)]
@@ -97,6 +97,6 @@ def without_covered(incidents: Sequence[Incident]) -> list[Incident]:
 
 
 def _rank(incident: Incident) -> int:
-    """Return how bad it is, 0 the worst; what nobody stated counts as minor."""
+    """Return how bad an incident is, 0 the worst; an unstated impact counts as minor."""
     impact = impact_of(incident)
     return RANK["minor" if impact == "unstated" else impact]

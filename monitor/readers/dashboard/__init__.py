@@ -1,7 +1,7 @@
 """The web page: `GET /`, for a person, with the files under `/static`.
 
-It is whole without JavaScript; the script (static/dashboard.js) asks for the same address again when `GET /stream` says
-that an update came. A page is made once for all who ask for it until the next update, and one at a time.
+It is whole without JavaScript. The script (static/dashboard.js) fetches the same address again when `GET /stream` says
+that an update came. Pages are made one at a time, and a page is made once for everybody until the next update.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
-from threading import Lock
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -26,6 +25,7 @@ from monitor.readers.dashboard.content import shown
 from monitor.readers.dashboard.story import FILTERS, Teller
 from monitor.readers.dashboard.tiles import DAYS, WORDS
 from monitor.readers.incidents import LARGEST_ANSWER
+from monitor.readers.shared_answer import SharedAnswer
 from monitor.senders.pages import Pages, pages_of
 from monitor.server.requests import own_address, require
 from monitor.server.turns import take_turns
@@ -35,7 +35,7 @@ from monitor.updates.impacts import IMPACTS
 from monitor.updates.times import FIRST_YEAR, LAST_YEAR
 from monitor.updates.update import LONGEST_PAGE
 
-SECONDS_TO_KEEP, MOST_KEPT = 5, 10_000_000  # of made pages, in bytes; the durations in them grow old
+SECONDS_KEPT, MOST_KEPT = 5, 10_000_000  # of pages, in bytes; the durations in them grow old
 SECONDS_BETWEEN_TURNS = 0.005
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -49,7 +49,8 @@ HEADERS = {
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
-Given = dict[str, str]  # the parameters in the address that say something
+Given = dict[str, str]  # the parameters in the address that are not empty
+Question = tuple[str, tuple[tuple[str, str], ...], Query, date | None]  # our own address, Given, and what it asks for
 
 
 def init_app(app: Flask) -> None:
@@ -60,7 +61,7 @@ def init_app(app: Flask) -> None:
 
 
 def static_file(filename: str) -> Response:
-    """Answer a file; the page names each with its version, and one that is asked for without is looked at again.
+    """Answer a file; with the version that the page puts in its address, a browser need not ask again.
 
     answers: text/css, text/javascript, image/svg+xml
     """
@@ -86,9 +87,9 @@ class Dashboard:
 
     def __init__(self, app: Flask, history: History, pages: Pages) -> None:
         self._history, self._pages, self._token = history, pages, app.config.get("READ_TOKEN")
-        self._one_at_a_time = Lock()
-        # What was made, after which arrival, and when by the monotonic clock; the longest unasked first.
-        self._kept: dict[tuple[tuple[str, str], ...], tuple[bytes, int, float]] = {}
+        self._shared = SharedAnswer()
+        self._made: dict[Question, bytes] = {}
+        self._made_for = 0, 0.0  # the newest arrival and the period of SECONDS_KEPT
         version = blake2b(b"".join(file.read_bytes() for file in sorted(STATIC.iterdir())), digest_size=4)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
@@ -110,7 +111,7 @@ class Dashboard:
         )
 
     def page(self) -> Response:
-        """Answer the page, or with 401 a form for the token, or with 503 why nothing can be read just now.
+        """Answer the page, or 401 with a form for the token, or 503 with the reason why nothing can be read now.
 
         query: page, component, impact, status, id, since, limit, cursor
         answers: text/html
@@ -131,43 +132,46 @@ class Dashboard:
                 raise
             return Response(self._render("refused.html", given, reason=str(reason)), 400, HEADERS)
         try:
-            with self._one_at_a_time:
-                return Response(self._page(given, wanted, day), 200, HEADERS)
+            question = own_address(), tuple(given.items()), wanted, day
+            return Response(self._shared.get(question, lambda: self._kept(question)), 200, HEADERS)
         except Unavailable as reason:
             body = self._render("unavailable.html", given, reason=str(reason))
             return Response(body, 503, HEADERS | {"Retry-After": "5"})
 
-    def _page(self, given: Given, wanted: Query, day: date | None) -> bytes:
-        """Return a page as it is kept, or made anew."""
+    def _kept(self, question: Question) -> bytes:
+        """Return a page that was made since the newest update and in the current 5 seconds, or a new one."""
         newest = self._history.arrivals(None, 1)
-        number = newest[0].number if newest else 0
-        key = (("", own_address()), *sorted(given.items()))
-        body, made_after, made_at = self._kept.pop(key, (b"", 0, 0.0))
-        if not body or made_after != number or monotonic() - made_at > SECONDS_TO_KEEP:
-            body, made_at = self._make(given, wanted, day, 1), monotonic()
-            if len(body) > LARGEST_ANSWER:
-                body = self._make(given, wanted, day, 4)
-        self._kept[key] = body, number, made_at
-        while len(self._kept) > 1 and sum(len(kept) for kept, _, _ in self._kept.values()) > MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+        now = newest[0].number if newest else 0, monotonic() // SECONDS_KEPT
+        if self._made_for != now or sum(map(len, self._made.values())) > MOST_KEPT:
+            self._made_for = now
+            self._made.clear()
+        if question not in self._made:
+            self._made[question] = self._make(question)
+        return self._made[question]
+
+    def _make(self, question: Question) -> bytes:
+        """Make a page; one that is too large is made again with a quarter of each list."""
+        address, items, wanted, day = question
+        given = dict(items)
+        for share in (1, 4):
+            template, found = shown(self._history, self._pages, given, wanted, day, share)
+            webhook = address + "webhook/statuspage"
+            body = self._render(template, given, tell=Teller(share), webhook=webhook, **found)
+            if len(body) <= LARGEST_ANSWER:
+                break
         return body
 
-    def _make(self, given: Given, wanted: Query, day: date | None, share: int) -> bytes:
-        """Return a page, of which each list holds a `share`-th of what it may."""
-        template, found = shown(self._history, self._pages, given, wanted, day, share)
-        return self._render(template, given, tell=Teller(share), webhook=own_address() + "webhook/statuspage", **found)
-
     def _render(self, template: str, given: Given, **context: object) -> bytes:
-        """Return a page's HTML; a large one takes tens of milliseconds, so others get their turn in between."""
-        # Every link has the token, so one that nobody asked for stays out.
+        """Return a page's HTML; a large one takes tens of milliseconds, so other requests get their turn in between."""
+        # Every link repeats the token, but not one that no setting asks for.
         token = given.get("token", "") if self._token else ""
 
         def address(**changes: str) -> str:
-            """Return the address of this page with these parameters and no other but the token."""
+            """Return the address of the dashboard with only these parameters and the token."""
             return "?" + urlencode(({"token": token} if token else {}) | changes)
 
         def narrowed(**changes: str) -> str:
-            """Return the address of this page with these parameters in place of those it has."""
+            """Return the address of this page with these parameters changed."""
             return address(**{name: value for name, value in given.items() if name != "token"} | changes)
 
         context |= {"address": address, "narrowed": narrowed, "token": token, "given": given}

@@ -1,7 +1,7 @@
-"""What the dashboard shows, read from the history: the overview, a listing, or what happened on a day.
+"""The content of the dashboard, read from the history: the overview, a listing, or the incidents of a day.
 
-What comes out are a template and its values. Every list is bounded, whatever the history holds. Between its steps
-others get their turn. All of it raises Unavailable.
+The result is a template's name and its values. Every list is bounded, whatever the history holds. Other requests get
+their turn between the steps. Every function here raises Unavailable.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from monitor.history import query
 from monitor.history.contract import Arrival, History, Page
 from monitor.history.query import Query
-from monitor.readers.dashboard.choices import (
-    MOST_CHOICES,
-    components_offered,
-    name_of,
-    pages_offered,
-    unknown_component,
-)
+from monitor.readers.dashboard.choices import MOST_CHOICES, components_offered, pages_offered, unknown_component
+from monitor.readers.dashboard.story import name_of
 from monitor.readers.dashboard.tiles import MOST_TILES, days_of, first_day, start_of, tiles
 from monitor.readers.incidents import newest, unknown
 from monitor.readers.pages import UNKNOWN
@@ -33,7 +28,7 @@ MOST_BROKEN, MOST_MAINTENANCE, MOST_LATEST, MOST_ENDED, MOST_LISTED, MOST_WHOLE 
 LOOKED_BACK_FOR_ENDED, LOOKED_BACK_FOR_LATEST = 40, 300
 MOST_WITH_DAYS = 3  # pages that are shown day by day
 
-LISTING = {"id", "status", "since", "limit", "cursor"}  # what asks for one, not for the overview
+LISTING = {"id", "status", "since", "limit", "cursor"}  # a parameter of these asks for a listing, not the overview
 
 Values = dict[str, object]
 
@@ -41,13 +36,13 @@ Values = dict[str, object]
 def shown(
     history: History, pages: Pages, given: Collection[str], wanted: Query, day: date | None, share: int
 ) -> tuple[str, Values]:
-    """Return the template and the values of a page, of which each list holds a `share`-th of what it may."""
+    """Return the template and its values; each list is cut to 1/`share` of its bound."""
     now, wanted, known = datetime.now(UTC), pages.resolve(wanted), pages.known()
     arrivals = history.arrivals(None, LOOKED_BACK_FOR_LATEST)
-    components = components_offered(history, arrivals, wanted, MOST_CHOICES // share)
-    template, found = "unknown.html", unknown(wanted, pages) or unknown_component(history, components, wanted)
-    if found:
-        pass
+    most = MOST_CHOICES // share
+    components = components_offered(history, arrivals, wanted, most)
+    if found := unknown(wanted, pages) or unknown_component(history, pages, components, wanted):
+        template = "unknown.html"
     elif day:
         template, found = "listing.html", on_day(history, pages, wanted, day, now)
     elif not LISTING.isdisjoint(given):
@@ -55,11 +50,15 @@ def shown(
     elif known or arrivals:
         template, found = "overview.html", overview(history, pages, known, arrivals, wanted, now, share)
     else:
-        template = "empty.html"
-    names = [name_of(page) for page in known if page.id in (wanted.page_ids or ())]
-    found |= {"choices": pages_offered(known, wanted, MOST_CHOICES // share), "components": components}
-    found |= {"more_pages": len(known) > MOST_CHOICES // share, "name": names[0] if names else ""}
-    return template, found | {"now": now, "wanted": wanted}
+        template, found = "empty.html", {}
+    return template, found | {
+        "choices": pages_offered(known, wanted, most),
+        "components": components,
+        "more_pages": len(known) > most,
+        "name": next((name_of(page) for page in known if page.id in (wanted.page_ids or ())), ""),
+        "now": now,
+        "wanted": wanted,
+    }
 
 
 def overview(
@@ -71,10 +70,10 @@ def overview(
     now: datetime,
     share: int,
 ) -> Values:
-    """Return what is so at `now`, of the pages, components and impacts that are asked for, a `share`-th of each list.
+    """Return the overview at `now` of the pages, components and impacts that are asked for.
 
-    `open` and `open_pages` count what is broken, `more_…` what is left out; `is_all` is False where more is open than
-    was read.
+    `open` and `open_pages` count what is broken, `more_…` what is left out; `is_all` is False if more incidents may be
+    open than were read.
     """
     states, is_all = _newest(history, replace(wanted, status="open"))
     listed = sorted(without_covered(states), key=lambda state: (RANK[impact_of(state)], -state.began_at.timestamp()))
@@ -106,7 +105,7 @@ def overview(
 
 
 def listing(history: History, pages: Pages, wanted: Query) -> Values:
-    """Return the incidents that a query asks for, newest first; `older` is the cursor of the next, or None."""
+    """Return the incidents that match, newest first; `older` is the cursor of the next listing, or None."""
     limit = min(wanted.limit, MOST_LISTED) if wanted.id is None else MOST_WHOLE
     found = history.incidents(replace(wanted, limit=limit))
     older = query.cursor(found[-1].place) if wanted.id is None and len(found) == limit else None
@@ -114,22 +113,22 @@ def listing(history: History, pages: Pages, wanted: Query) -> Values:
 
 
 def on_day(history: History, pages: Pages, wanted: Query, day: date, now: datetime) -> Values:
-    """Return what was so on a day, the worst first, among the newest incidents that a query asks for."""
+    """Return the incidents of a day, worst first, of the newest that match."""
     begin, end = start_of(day), start_of(day) + timedelta(days=1)
     states, is_all = _newest(history, wanted)
-    those = [
+    found = [
         state
         for state in states
-        if state.began_at < end and (state.ended_at or now) >= begin and state.status != "operational"
-        if not state.is_upcoming
+        if state.began_at < end and (state.ended_at or now) >= begin
+        if state.status != "operational" and not state.is_upcoming
     ]
-    those.sort(key=lambda state: RANK[impact_of(state)])
-    shown = [pages.shown(state) for state in those[:MOST_LISTED]]
-    return {"incidents": shown, "older": None, "day": day, "is_all": is_all and len(shown) == len(those)}
+    found.sort(key=lambda state: RANK[impact_of(state)])
+    incidents = [pages.shown(state) for state in found[:MOST_LISTED]]
+    return {"incidents": incidents, "older": None, "day": day, "is_all": is_all and len(incidents) == len(found)}
 
 
 def _newest(history: History, wanted: Query) -> tuple[list[Incident], bool]:
-    """Return the newest MOST_OPEN incidents, and whether these are all."""
+    """Return the newest MOST_OPEN incidents that match, and whether these are all."""
     states = list(newest(history, wanted, MOST_OPEN))
     return states, len(states) < MOST_OPEN
 
@@ -140,7 +139,7 @@ def _ended(history: History, wanted: Query) -> list[Incident]:
 
 
 def _latest(arrivals: Sequence[Arrival], wanted: Query, now: datetime) -> list[Arrival]:
-    """Return the newest by the times that are shown; one that is ahead of our clock counts as of now."""
-    those = [arrival for arrival in arrivals if wanted.matches(arrival.update)]
-    those.sort(key=lambda arrival: (min(arrival.update.updated_at, now), arrival.number), reverse=True)
-    return those[:MOST_LATEST]
+    """Return the newest by the times that are shown; a time ahead of our clock counts as now."""
+    found = [arrival for arrival in arrivals if wanted.matches(arrival.update)]
+    found.sort(key=lambda arrival: (min(arrival.update.updated_at, now), arrival.number), reverse=True)
+    return found[:MOST_LATEST]

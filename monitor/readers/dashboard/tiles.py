@@ -1,6 +1,6 @@
-"""The state of each page and its last 90 days, from the periods of its incidents: one tile a page.
+"""Tiles: the state of each page and its last 90 days, from the periods of its incidents.
 
-A day is as bad as the worst of it, in UTC. A maintenance counts once it is under way.
+A day, in UTC, has the worst impact of its incidents. A maintenance counts once it is under way.
 """
 
 from __future__ import annotations
@@ -9,31 +9,32 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from hashlib import blake2b
 from itertools import groupby
 
 from markupsafe import Markup
 
 from monitor.history.contract import IncidentPeriod, Page
 from monitor.readers.dashboard.story import ago, span
-from monitor.readers.pages import OPERATIONAL, state_of, states_of
+from monitor.readers.pages import OPERATIONAL, UNKNOWN, state_of, states_of
 from monitor.updates.impacts import IMPACTS, RANK
 from monitor.updates.times import LONG_AGO
 
 DAYS, MOST_TILES = 90, 200
-HEIGHTS = (10, 7, 4, 3, 2, 2)  # by rank, of 10: at three pixels a day the height tells more than the colour
+HEIGHTS = (10, 7, 4, 3, 2, 2)  # by rank, of 10: a day is three pixels wide, so height tells more than colour
 QUIET = RANK["operational"]
 SILENT, SILENT_AFTER = "silent", timedelta(days=7)
-WORDS = IMPACTS | {"unknown": "Unknown", SILENT: "No news"}
+WORDS = IMPACTS | {UNKNOWN: "Unknown", SILENT: "No news"}
+# Worst first. What is unknown, then what is silent, stands before what is well.
+ORDER = RANK | {UNKNOWN: QUIET - 0.2, SILENT: QUIET - 0.1}
 _RANKED = tuple(IMPACTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A page: `state` is that of GET /pages, or SILENT for one that is well as far as anybody heard.
+    """A page: `state` is that of GET /pages, or SILENT if it is operational and was not heard for SILENT_AFTER.
 
-    `open` counts what is broken, `days` holds the rank of each day, `strip` a path for each impact that was,
-    `summary` says it in a sentence, `heard` when and how the page was last heard.
+    `open` counts open incidents, maintenance excepted. `days` has the rank of each day, or is empty if all were quiet;
+    `strip` is `days` as SVG paths, `summary` as a sentence. `heard` says when and how the page was last heard.
     """
 
     page: Page
@@ -46,22 +47,12 @@ class Tile:
 
     @property
     def is_quiet(self) -> bool:
-        """Tell whether nothing of it is open."""
+        """Tell whether no incident is open and the page can be reached."""
         return self.state in (OPERATIONAL, SILENT)
-
-    @property
-    def key(self) -> str:
-        """What tells the tile apart in its page, whatever the id of its page holds."""
-        return "t" + blake2b(self.page.id.encode(), digest_size=6).hexdigest()
-
-    @property
-    def ranks(self) -> str:
-        """The rank of each day, as a digit."""
-        return "".join(map(str, self.days))
 
 
 def first_day(now: datetime) -> date:
-    """Return the first day of the strips that end at `now`."""
+    """Return the first day of a strip that ends today."""
     return now.date() - timedelta(days=DAYS - 1)
 
 
@@ -71,29 +62,28 @@ def start_of(day: date) -> datetime:
 
 
 def tiles(pages: Iterable[Page], periods: Sequence[IncidentPeriod], now: datetime, most: int) -> list[Tile]:
-    """Return the tiles, worst first, then by name; of very many pages those of the worst and the latest heard."""
+    """Return at most `most` tiles, worst first, then by name; past that, pages heard longest ago are left out."""
     states, strips = states_of(periods), _strips(periods, now)
-    broken = [p for p in periods if p.ended_at is None and not p.is_upcoming and p.impact != "maintenance"]
-    count = Counter(period.page_id for period in broken)
+    count = Counter(
+        period.page_id
+        for period in periods
+        if period.ended_at is None and not period.is_upcoming and period.impact != "maintenance"
+    )
 
     def state(page: Page) -> str:
         found = state_of(page, states)
         return SILENT if found == OPERATIONAL and now - (page.heard_at or LONG_AGO) > SILENT_AFTER else found
 
-    def rank(page: Page) -> float:
-        # What is unknown, then what is silent, stands before what is well.
-        return {"unknown": QUIET - 0.2, SILENT: QUIET - 0.1}.get(state(page)) or RANK[state(page)]
-
     def tile(page: Page) -> Tile:
         days = bytes(strips.get(page.id, b""))
         return Tile(page, state(page), count[page.id], days, _paths(days), _summary(days), _heard(page, now))
 
-    shown = sorted(pages, key=lambda page: (rank(page), -page.received_at.timestamp()))[:most]
-    return [tile(page) for page in sorted(shown, key=lambda page: (rank(page), page.name.lower()))]
+    shown = sorted(pages, key=lambda page: (ORDER[state(page)], -page.received_at.timestamp()))[:most]
+    return [tile(page) for page in sorted(shown, key=lambda page: (ORDER[state(page)], page.name.lower()))]
 
 
 def days_of(tile: Tile, now: datetime) -> list[tuple[date, str, str]]:
-    """Return each day of a tile: when, its impact as the name of a colour, and in words."""
+    """Return each day of a tile: its date, its impact, and its impact in words."""
     ranks = tile.days or bytes([QUIET]) * DAYS
     dates = (first_day(now) + timedelta(days=number) for number in range(DAYS))
     words = [*[*IMPACTS.values()][:QUIET], "No incident"]
@@ -101,8 +91,8 @@ def days_of(tile: Tile, now: datetime) -> list[tuple[date, str, str]]:
 
 
 def _heard(page: Page, now: datetime) -> str:
-    how = (("pushed", page.pushed_at), ("polled", page.polled_at))
-    said = [f"{verb} {ago(at, now)}" for verb, at in how if at] or ["not heard yet"]
+    ways = (("pushed", page.pushed_at), ("polled", page.polled_at))
+    said = [f"{verb} {ago(at, now)}" for verb, at in ways if at] or ["not heard yet"]
     if page.lag_seconds is not None:
         said.append(f"last update took {span(page.lag_seconds)} to arrive")
     if page.pushed_at and page.missed:
@@ -111,10 +101,10 @@ def _heard(page: Page, now: datetime) -> str:
 
 
 def _strips(periods: Iterable[IncidentPeriod], now: datetime) -> dict[str, bytearray]:
-    """Return the rank of each day of each page that has any but quiet ones."""
+    """Return the rank of each day, for each page that has a period in them."""
     strips: dict[str, bytearray] = {}
     begin = first_day(now)
-    for period in sorted(periods, key=lambda period: -RANK[period.impact]):  # the worst come last, and stay
+    for period in sorted(periods, key=lambda period: -RANK[period.impact]):  # the worst is written last, and stays
         if period.is_upcoming:
             continue
         strip = strips.get(period.page_id) or strips.setdefault(period.page_id, bytearray([QUIET]) * DAYS)
@@ -125,11 +115,11 @@ def _strips(periods: Iterable[IncidentPeriod], now: datetime) -> dict[str, bytea
 
 
 def _paths(days: bytes) -> Markup:
-    """Return what of a strip is not quiet; thousands of elements would take as long as all the rest."""
+    """Return a path for each impact: an element for each day would take as long as the rest of the page."""
     drawn: dict[int, str] = {}
     first = 0
-    for rank, those in groupby(days):
-        length = len(list(those))
+    for rank, run in groupby(days):
+        length = len(list(run))
         if rank != QUIET:
             height = HEIGHTS[rank]
             drawn[rank] = drawn.get(rank, "") + f"M{first} {10 - height}h{length}v{height}h-{length}z"

@@ -1,4 +1,4 @@
-"""The dashboard over HTTP: what is on the page, for whom, how large and how safe. A browser opens it elsewhere."""
+"""The dashboard over HTTP: what is on the page, for whom, how large and how safe. Another file opens it in Chromium."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def component(status, at, change="c1"):
 
 
 class Reader(HTMLParser):
-    """A page's text by the id of the heading of its sections, without tooltips; its links; its elements; no footer."""
+    """Parse a page into the text of each section, by its heading's id, links and elements; no tooltips, no footer."""
 
     def __init__(self, text):
         super().__init__()
@@ -196,7 +196,7 @@ def test_a_name_that_nobody_knows_is_said_to_be_unknown_with_the_nearest(app, qu
     shown = page(app, query)
 
     assert "Nothing is broken" not in app.get(f"/{query}").text
-    assert shown["unknown"].startswith("No page is known as Fabricam Nearest are Fabrikam.")
+    assert shown["unknown"].startswith("Unknown page: Fabricam Did you mean Fabrikam?")
     assert (
         "Broken now on Fabrikam: 1"
         in page(app, next(link for link in shown.links if "Fabrikam" in link).split("&")[0])["broken"]
@@ -309,7 +309,7 @@ def test_a_bad_filter_in_a_browser_is_a_page_that_says_so(app):
         answer = app.get(f"/?{query}", headers={"Accept": "text/html"})
 
         assert answer.status_code == 400
-        assert f"The filter in the address cannot be used {query.split('=')[0]} is" in Reader(answer.text)["refused"]
+        assert f"This filter is not valid {query.split('=')[0]} is" in Reader(answer.text)["refused"]
 
 
 def test_what_is_equally_bad_stands_newest_first_components_among_incidents(app):
@@ -349,8 +349,8 @@ def test_components_are_offered_and_an_unknown_one_is_said_to_be_so(app):
     offered = [given["value"] for tag, given in shown.elements if tag == "option" and given.keys() == {"value"}]
 
     assert {"Sign-in", "Uploads"} <= set(offered)
-    assert unknown["unknown"].startswith("No component is known as uplaods Nearest are Uploads.")
-    assert page(app, "?page=Contoso&component=Sign-in")["unknown"].startswith("No component of Contoso is known as")
+    assert unknown["unknown"].startswith("Unknown component: uplaods Did you mean Uploads?")
+    assert page(app, "?page=Contoso&component=Sign-in")["unknown"].startswith("Unknown component of Contoso: Sign-in")
     assert page(app, "?component=c2")["broken"] == "Nothing is broken in c2"
 
 
@@ -370,9 +370,9 @@ def test_each_day_of_a_page_is_a_link_to_what_happened_on_it(app):
     assert re.match(r"Fabrikam on \d+ \w+ \d{4} Critical Fabrikam Sign-in.* Minor Fabrikam Over", day["incidents"])
     assert "Later" not in day["incidents"]
     assert ago(days=2)[:10] in day.links[[link.count("day=") for link in day.links].index(1) + 1]
-    assert "No incident is known of that day" in page(app, on[ago(days=20)[:10]]["href"])["incidents"]
+    assert "No incident is known for this day" in page(app, on[ago(days=20)[:10]]["href"])["incidents"]
     for end in ("1970-01-01", "2099-12-31"):
-        assert "No incident is known of that day" in page(app, f"?day={end}")["incidents"]
+        assert "No incident is known for this day" in page(app, f"?day={end}")["incidents"]
 
 
 def test_a_page_says_when_and_how_it_was_last_heard_and_one_that_is_silent_is_not_simply_well(app):
@@ -384,7 +384,7 @@ def test_a_page_says_when_and_how_it_was_last_heard_and_one_that_is_silent_is_no
 
     shown = page(app)["pages"]
 
-    assert "1 page was not heard for a week: Fabrikam Fabrikam No news" in shown
+    assert "1 page without news for a week: Fabrikam Fabrikam No news" in shown
     assert re.search(r"Pushed 8 days ago(, last .+)? 1 page is well: Contoso Contoso Operational", shown)
     assert "Pushed 8 days ago, polled just now" in shown
 
@@ -454,7 +454,7 @@ def test_the_page_stays_small_whatever_is_open(app):
 
     answer = app.get("/")
 
-    assert "70 more: all that is open" in page(app)["broken"]
+    assert "70 more: all open incidents" in page(app)["broken"]
     assert len(answer.data) < 1_000_000
 
 
@@ -466,7 +466,7 @@ def test_a_story_at_its_own_address_is_bounded_and_says_so(app):
     answer = app.get("/?id=a")
 
     assert len(answer.data) < 1024 * 1024
-    assert re.search(r"\d+ earlier entries are left out", answer.text)
+    assert re.search(r"\d+ earlier entries are not shown", answer.text)
 
 
 def test_an_update_is_seen_at_once_though_a_page_is_kept_for_others(start, tmp_path):
@@ -488,7 +488,7 @@ def test_a_history_that_cannot_be_read_is_said_on_the_page(start):
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
-    assert "The history cannot be read just now" in answer.text
+    assert "The history cannot be read right now" in answer.text
     assert "s3cret" not in answer.text
 
 

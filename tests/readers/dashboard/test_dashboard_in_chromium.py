@@ -1,4 +1,4 @@
-"""The dashboard as a person has it: in a browser, with a keyboard, on a phone, in the dark, without JavaScript."""
+"""The dashboard in a browser: with a keyboard, on a phone, in dark mode, without JavaScript."""
 
 import re
 import time
@@ -25,7 +25,7 @@ def running(page, incident_id="i1", **fields):
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    """One monitor for all tests that only post updates of a page of their own, and look at that page."""
+    """One monitor for all tests that post and look at a page of their own only."""
     running = Monitor(tmp_path_factory.mktemp("live"))
     yield running
     assert running.stop() == 0
@@ -37,14 +37,14 @@ def of(monitor, page, query=""):
 
 
 def connected(tab):
-    """Wait until the page hears of updates: it then has asked for itself again."""
+    """Wait until the stream is open: the tab has then fetched the page again."""
     until(lambda: tab.evaluate("source.readyState === EventSource.OPEN && answered > 0"))
     return tab
 
 
 def test_an_update_appears_within_a_second_and_is_announced(live, page, browse):
     tab = connected(browse(of(live, page)))
-    assert "No page is known as" in tab.inner_text("h1")
+    assert "Unknown page: " in tab.inner_text("h1")
 
     live.post(running(page, name="All is down"))
     began = time.monotonic()
@@ -61,7 +61,7 @@ def test_what_is_resolved_leaves_what_is_broken_also_where_only_that_is_asked_fo
 
     live.post(running(page, status="resolved", updated_at=ago(minutes=1)))
 
-    tab.get_by_text("None that is known here.").wait_for()
+    tab.get_by_text("No incidents match.").wait_for()
 
 
 def test_an_open_story_the_focus_and_the_place_in_the_page_stay_over_an_update(live, page, browse):
@@ -240,7 +240,7 @@ def test_a_history_that_was_away_is_shown_once_it_is_back(start, browse, tmp_pat
     try:
         monitor = start(environment={"MONITOR_DATABASE_URL": url})
         tab = browse(monitor.url)
-        assert "cannot be read just now" in tab.inner_text("h1")
+        assert "cannot be read right now" in tab.inner_text("h1")
     finally:
         postgresql.start()
 

@@ -24,7 +24,7 @@ def no_midnight_between_a_post_and_its_answer():
 
 
 def day(number, hour=8):
-    """An hour of the strip's day so many days ago."""
+    """Return an hour of the day that is `number` days ago."""
     return datetime.now(UTC).replace(hour=hour) - timedelta(days=number)
 
 
@@ -35,7 +35,7 @@ def post(app, incident_id, began, over=None, impact="minor", status=None, **fiel
 
 
 def tiles(app):
-    """Each tile's class, name and the rest of its HTML."""
+    """Return each tile's class, name and the rest of its HTML."""
     return TILE.findall(app.get("/").text)
 
 
@@ -44,7 +44,7 @@ def text(html):
 
 
 def drawn(html):
-    """The runs of days that are alike and not quiet: the first, how many, the impact, its height."""
+    """Return the runs of equal days that are not quiet: first day, number of days, impact, height."""
     runs = [
         (int(first), int(days), impact, int(height))
         for impact, path in PATH.findall(html)

@@ -1,5 +1,5 @@
-// Keeps the page as it is on the server: asks for it again when the stream says that an update came, and says so
-// where that is not possible. Nothing here writes HTML that the server did not make.
+// Keeps the page up to date: fetches it again when the stream says that an update came, and shows a notice while that
+// fails. All HTML comes from the server.
 "use strict";
 
 const DEBOUNCE = 150, JITTER = 150, SHORTEST_PAUSE = 400, LONGEST_SILENCE = 60_000; // milliseconds
@@ -7,10 +7,10 @@ const FIRST_RETRY = 300, LAST_RETRY = 15_000, ANSWER_RETRY = 2_000, PATIENCE = 1
 const parameters = new URLSearchParams(location.search);
 const notice = document.getElementById("connection");
 let shown = document.getElementById("main").innerHTML, refreshedAt = 0, planned = null;
-let asked = 0, answered = 0; // an answer that was overtaken by a later one is not shown
-let source = null, failures = 0, retry = null, again = null, lostAt = null, saying = null;
+let asked = 0, answered = 0; // numbers of requests: an answer that a later one overtook is not shown
+let source = null, failures = 0, reconnecting = null, refetching = null, lostAt = null, noticing = null;
 
-// Only what an incident keeps for ever: one that is resolved must leave a page that asks for open ones.
+// The stream is filtered by page only: an incident that is resolved must also leave a page of open incidents.
 function streamAddress() {
   const kept = ["token", "page"].filter((name) => parameters.get(name)).map((name) => [name, parameters.get(name)]);
   return "stream?" + new URLSearchParams(kept);
@@ -34,13 +34,13 @@ function localise(within) {
   }
 }
 
-// What only a script can do is offered by it.
-function enliven(within) {
+// Shows viewers' times, and the buttons that need this script.
+function enhance(within) {
   localise(within);
   for (const button of within.querySelectorAll(".copy")) button.hidden = false;
 }
 
-// Without https a browser gives no clipboard: then the text is selected.
+// A browser gives no clipboard without https: then the text is selected.
 async function copy(button) {
   const text = document.getElementById(button.getAttribute("aria-describedby"));
   try {
@@ -52,54 +52,54 @@ async function copy(button) {
   }
 }
 
-// The day of a strip that the pointer is on, and what was that day.
+// Returns the strip under the pointer, its day there, and that day's impact in words.
 function dayAt({ target, clientX }) {
-  const strip = target.closest?.("a.strip"), of = document.getElementById("strips")?.dataset;
+  const strip = target.closest?.("a.strip"), strips = document.getElementById("strips")?.dataset;
   if (!strip) return null;
   const { left, width } = strip.getBoundingClientRect(), last = 89;
   const number = Math.max(0, Math.min(last, Math.floor((clientX - left) / width * (last + 1))));
-  const day = new Date(Date.parse(of.first) + number * 86_400_000);
-  const word = of.words.split(",")[strip.dataset.days?.[number] ?? 6];
+  const day = new Date(Date.parse(strips.first) + number * 86_400_000);
+  const word = strips.words.split(",")[strip.dataset.days?.[number] ?? 6];
   return { strip, day, word: word === "Operational" ? "No incident" : word };
 }
 
-// Said after a moment: a connection that is cut and comes back at once is no news.
-function lose() {
+// The notice waits a moment: a connection that comes back at once is not worth one.
+function showLost() {
   lostAt ??= new Date();
-  saying ??= setTimeout(() => {
+  noticing ??= setTimeout(() => {
     notice.textContent = `Connection lost since ${ofToday.format(lostAt)}; what you see may be out of date`;
   }, PATIENCE);
 }
 
-function find() {
-  clearTimeout(saying);
-  lostAt = saying = null;
+function hideLost() {
+  clearTimeout(noticing);
+  lostAt = noticing = null;
   notice.textContent = "";
 }
 
-// Shows what the server has now, or says that this is not possible.
+// Shows the server's page as it is now, or the notice.
 async function update() {
   if (await refresh()) {
-    if (source.readyState === EventSource.OPEN) find();
+    if (source.readyState === EventSource.OPEN) hideLost();
     return;
   }
-  lose();
-  clearTimeout(again);
-  again = setTimeout(update, ANSWER_RETRY * (1 + Math.random()));
+  showLost();
+  clearTimeout(refetching);
+  refetching = setTimeout(update, ANSWER_RETRY * (1 + Math.random()));
 }
 
 function listen() {
-  clearTimeout(retry);
+  clearTimeout(reconnecting);
   source?.close();
   source = new EventSource(streamAddress());
   source.onopen = () => { failures = 0; update(); };
   source.onmessage = plan;
   source.addEventListener("gap", plan);
   source.onerror = () => {
-    // A browser gives up where the answer is no stream, such as 503 for one too many: so it is done here.
+    // A browser does not reconnect after an answer that is no stream, such as 503 for one client too many.
     source.close();
-    retry = setTimeout(listen, Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures++) * (1 + Math.random()));
-    lose();
+    reconnecting = setTimeout(listen, Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures++) * (1 + Math.random()));
+    showLost();
     update();
   };
 }
@@ -111,7 +111,7 @@ function plan() {
   planned = setTimeout(run, Math.max(pause, DEBOUNCE) + Math.random() * JITTER);
 }
 
-// Resolves to whether the page now shows what the server answered.
+// Resolves to whether the server answered with a page.
 async function refresh() {
   refreshedAt = Date.now();
   const number = ++asked;
@@ -131,32 +131,32 @@ function replace(made) {
   const old = document.getElementById("main"), main = made.getElementById("main");
   if (main.innerHTML === shown) return;
   shown = main.innerHTML;
-  enliven(main);
+  enhance(main);
   const opened = new Map([...old.querySelectorAll("details")].map((details) => [details.id, details.open]));
   for (const details of main.querySelectorAll("details")) details.open = opened.get(details.id) ?? details.open;
   const isNew = (element) => !document.getElementById(element.id);
   const fresh = [...main.querySelectorAll(".latest > li[id]")].filter(isNew);
   fresh.forEach((element) => element.classList.add("new"));
-  const focused = place(document.activeElement), anchor = scrollY > 0 ? topmost(old) : null;
+  const focused = placeOf(document.activeElement), anchor = scrollY > 0 ? topmost(old) : null;
 
   old.replaceWith(document.adoptNode(main));
   document.title = made.title;
-  renew("filters", made);
-  if (focused) at(focused)?.focus({ preventScroll: true });
+  renewFilters(made);
+  if (focused) elementAt(focused)?.focus({ preventScroll: true });
   const moved = anchor && document.getElementById(anchor.id);
   if (moved) scrollBy({ top: moved.getBoundingClientRect().top - anchor.top, behavior: "instant" });
   if (fresh.length) announce(fresh[0]);
 }
 
-// To those who listen to a page.
+// For screen readers.
 function announce(update) {
   const text = (selector) => update.querySelector(selector).textContent;
   document.getElementById("news").textContent = `New: ${text("a")}: ${text(".said")}`;
 }
 
-// The filters know new pages, too, unless someone is using them.
-function renew(id, made) {
-  const old = document.getElementById(id), fresh = made.getElementById(id);
+// New pages appear in the filters too, unless someone is using them.
+function renewFilters(made) {
+  const old = document.getElementById("filters"), fresh = made.getElementById("filters");
   if (!fresh || old?.contains(document.activeElement) || (old && isEdited(old.querySelector("form")))) return;
   if (old?.querySelector(":popover-open")) return;
   if (old) old.replaceWith(document.adoptNode(fresh));
@@ -171,12 +171,12 @@ function isEdited(form) {
 
 const REACHABLE = "a[href], summary, button";
 
-function place(element) {
+function placeOf(element) {
   const holder = element?.matches?.(`main :is(${REACHABLE})`) ? element.closest("[id]") : null;
   return holder && { id: holder.id, index: [...holder.querySelectorAll(REACHABLE)].indexOf(element) };
 }
 
-function at({ id, index }) {
+function elementAt({ id, index }) {
   return document.getElementById(id)?.querySelectorAll(REACHABLE)[index];
 }
 
@@ -188,12 +188,12 @@ function topmost(main) {
   return null;
 }
 
-enliven(document);
+enhance(document);
 addEventListener("pointermove", (event) => {
   const found = dayAt(event);
   if (found) found.strip.title = `${ofDays.format(found.day)}: ${found.word}`;
 });
-// A pointer chooses a day of the strip; Enter goes to the page, where each day is a link.
+// A click on a strip opens the day under the pointer; Enter opens the page's view, where each day is a link.
 addEventListener("click", (event) => {
   if (event.target.matches?.(".copy")) copy(event.target);
   const found = dayAt(event);
@@ -206,7 +206,7 @@ addEventListener("click", (event) => {
 addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (!value) formData.delete(name);
 });
-addEventListener("offline", lose);
+addEventListener("offline", showLost);
 addEventListener("online", listen);
 // A stream whose other end vanished looks open for long, and durations grow.
 setInterval(update, LONGEST_SILENCE);
