@@ -27,7 +27,7 @@ def open(config: Mapping[str, Any], *, reading: bool = False) -> History | None:
 
 def url(value: str) -> str:
     """Check a database's URL."""
-    load(f"{__name__}.connection").parse(value)
+    load(f"{__name__}.address").parse_url(value)
     return value
 
 

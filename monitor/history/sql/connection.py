@@ -1,4 +1,4 @@
-"""A connection to SQLite or PostgreSQL that never blocks the event loop, and the URLs that name a database."""
+"""A connection to SQLite or PostgreSQL that never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
 from typing import TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
 import gevent
 from gevent.lock import RLock
 from gevent.threadpool import ThreadPool
 from gevent.util import wrap_errors
-from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from monitor.history.sql.address import path_of
 
 Outcome = TypeVar("Outcome")
 
@@ -34,13 +33,12 @@ class DatabaseConnection:
     """
 
     def __init__(self, url: URL, *, reading: bool = False) -> None:
-        is_file = url.get_backend_name() == "sqlite"
-        self.path = _path(url) if is_file else None
+        self.path = path_of(url)
         self._engine = _engine(url, reading)
         self._reading = reading
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None  # the device and inode of the open file
-        self._thread = ThreadPool(1) if is_file else None
+        self._thread = ThreadPool(1) if self.path else None
         self._turn = RLock()
         self._open_lock: int | None = None  # the descriptor of a lock file
 
@@ -66,7 +64,11 @@ class DatabaseConnection:
     def _begin(self) -> RootTransaction:
         """Begin a transaction; wait for SQLite's lock here, as its busy handler would block the event loop."""
         if self._connection is None:
-            self._connection = self._open()
+            if self.path and not self.path.exists() and self.path.parent.is_dir():
+                # SQLite would create a file that others can read.
+                os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = self._engine.connect()
+            self._file = self._file_at_path()
         elif self._file != self._file_at_path():  # otherwise updates would go into a file that nobody can open
             raise OSError(f"{self.path} was deleted or replaced")
         give_up = time.monotonic() + SECONDS_FOR_A_STATEMENT / 2
@@ -78,17 +80,9 @@ class DatabaseConnection:
                     raise
             gevent.sleep(0.02)
 
-    def _open(self) -> Connection:
-        if self.path and not Path(self.path).exists() and Path(self.path).parent.is_dir():
-            # SQLite would create a file that others can read.
-            os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = self._engine.connect()
-        self._file = self._file_at_path()
-        return connection
-
     def _file_at_path(self) -> tuple[int, int] | None:
         try:
-            status = Path(self.path).stat() if self.path else None
+            status = self.path.stat() if self.path else None
         except OSError:
             status = None
         return status and (status.st_dev, status.st_ino)
@@ -134,56 +128,6 @@ def _is_alone(connection: Connection) -> bool:
     if is_alone:
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({OPEN_LOCK})")
     return is_alone
-
-
-def _path(url: URL) -> str | None:
-    """Return the absolute path of a SQLite file; the URL may hold a URI: https://www.sqlite.org/uri.html"""
-    named = url.database or ""
-    if named.startswith("file:"):
-        named = unquote(urlsplit(named).path)
-    return str(Path(named).absolute()) if named and named != ":memory:" else None
-
-
-def parse(url: str) -> URL:
-    """Return the URL of a SQLite file or of a PostgreSQL database (postgres:// is taken, too); raise ValueError."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is no number, as after an @ in the password
-        raise ValueError("is not a database URL such as sqlite:///monitor.db or postgresql://…") from None
-    if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
-        file = Path(_path(parsed) or "")
-        if not file.parent.is_dir():
-            raise ValueError(f"names a file in the folder {file.parent}, which is not there")
-        if file.is_dir():
-            raise ValueError(f"names the folder {file}; name a file in it, such as sqlite:///{file}/monitor.db")
-        if parsed.query and "uri" not in parsed.query:
-            raise ValueError("has parameters, which SQLite takes with uri=true: sqlite:///file:NAME?mode=rw&uri=true")
-        return parsed
-    has_host = parsed.host or "host" in parsed.query  # the parameter may name the folder of a Unix socket
-    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg") and has_host:
-        _check(parsed)
-        return parsed.set(drivername="postgresql+psycopg")
-    raise ValueError("names neither a SQLite file (sqlite:///monitor.db) nor PostgreSQL (postgresql://host/name)")
-
-
-def shown(url: URL) -> str:
-    """Return where a database is, without its password: the absolute path of a file, or a URL."""
-    if url.get_backend_name() == "sqlite":
-        return str(Path(_path(url) or "").resolve())
-    host = url.host or str(url.query["host"])
-    return URL.create("postgresql", url.username, None, host, url.port, url.database).render_as_string()
-
-
-def _check(url: URL) -> None:
-    """Raise ValueError if psycopg is missing or does not know one of the URL's options."""
-    try:
-        conninfo = import_module("psycopg.conninfo")
-    except ImportError as missing:  # psycopg, or the libpq that psycopg needs
-        raise ValueError(f"needs psycopg: pip install -r requirements-extras.txt ({missing})") from None
-    try:
-        conninfo.make_conninfo(**url.query)
-    except conninfo.e.ProgrammingError as refusal:
-        raise ValueError(" ".join(str(refusal).split())) from None
 
 
 def _engine(url: URL, reading: bool) -> Engine:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
 from monitor.history.sql import count, forget, read
-from monitor.history.sql.connection import DatabaseConnection, parse, shown
+from monitor.history.sql.address import parse_url, shown
+from monitor.history.sql.connection import DatabaseConnection
 from monitor.history.sql.listen import ArrivalListener
 from monitor.history.sql.queues import DatabaseQueue, FileLease, RowLease
 from monitor.history.sql.writer import FAULTS, Writer, reason
@@ -33,7 +34,7 @@ class DatabaseHistory:
     """
 
     def __init__(self, url: str, keep_days: int | None = None, *, reading: bool = False) -> None:
-        parsed = parse(url)
+        parsed = parse_url(url)
         self.kept_in = shown(parsed)
         self._writing, self._reading = DatabaseConnection(parsed), DatabaseConnection(parsed, reading=True)
         self._listener = ArrivalListener(parsed)

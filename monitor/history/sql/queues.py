@@ -85,19 +85,13 @@ class FileLease:
 
     def is_held(self) -> bool:
         """Tell whether this process holds the lock, after trying to get it."""
-        if self._descriptor is not None:
-            return True
-        try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.release()
+        return self._descriptor is not None
 
     def release(self) -> None:
         if self._descriptor is not None:
@@ -137,11 +131,8 @@ class RowLease:
         now = sql.cast(sql.extract("epoch", sql.func.clock_timestamp()), sql.BigInteger)
         row = upsert("postgresql", leases).values(name=self._name, holder=self._holder, until=now + SECONDS_OF_A_LEASE)
         # A row that was written while the server's clock was ahead expires, too.
-        is_free = sql.or_(
-            leases.c.holder == self._holder, leases.c.until < now, leases.c.until > now + 2 * SECONDS_OF_A_LEASE
-        )
-        given = row.excluded
-        row = row.on_conflict_do_update(
-            index_elements=[leases.c.name], set_={"holder": given.holder, "until": given.until}, where=is_free
-        )
+        until = leases.c.until
+        is_free = sql.or_(leases.c.holder == self._holder, until < now, until > now + 2 * SECONDS_OF_A_LEASE)
+        changed = {"holder": row.excluded.holder, "until": row.excluded.until}
+        row = row.on_conflict_do_update(index_elements=[leases.c.name], set_=changed, where=is_free)
         return connection.execute(row.returning(leases.c.holder)).first() is not None
