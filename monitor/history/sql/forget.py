@@ -36,7 +36,7 @@ def forget_queues(connection: Connection, but: Sequence[str]) -> int:
 
 
 def forget(connection: Connection, keep_days: int) -> int:
-    """Delete a few incidents that ended and were last updated before these days, with their updates.
+    """Delete a few incidents that ended and were last updated more than `keep_days` ago, with their updates.
 
     Also delete arrivals as old, and unpolled pages without incidents that sent nothing since. Return how many incidents
     or arrivals: at most FORGOTTEN_AT_ONCE, as no update is recorded meanwhile.

@@ -37,7 +37,7 @@ def update_in(document: str) -> Update:
 
 
 def incidents_of(connection: Connection, query: Query) -> tuple[list[ListedIncident], Place | None]:
-    """Return incidents that match a query, newest first, and the place to go on from, or None if that is all."""
+    """Return incidents that match a query, newest first, and the place to go on from if more rows must be read."""
     filters = _filters(query)
     scanned: Place | None = None
     statement: Select[Any] = select(*_columns).where(*filters)

@@ -204,4 +204,4 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()  # with json, a fifth of the time of a record
+    return orjson.dumps(value).decode()  # the json module takes a fifth of the time of `record`

@@ -154,7 +154,7 @@ class Writer:
             return
         del self._waiting[: len(batch)]
         for one, incident in zip(batch, outcomes, strict=True):
-            if incident is not None and one.is_abandoned:  # its sender will be told that it is a duplicate
+            if incident is not None and one.is_abandoned:  # its sender will send it again, as a duplicate
                 self.recovered.put((incident, one.update))
             one.outcome.set(incident)
         if any(outcomes):
@@ -173,14 +173,14 @@ class Writer:
 
 
 def is_of_the_database(fault: Exception) -> bool:
-    """Tell a fault that the next update would meet, too, from one that this update brought about."""
+    """Tell whether the next update would meet this fault, too; otherwise the update caused it."""
     if isinstance(fault, (OperationalError, InterfaceError, OSError, Refused)):
         return True
     return type(fault) is DatabaseError or getattr(fault, "connection_invalidated", False)
 
 
 def reason(fault: Exception) -> str:
-    """Return a fault in one line: the driver's own sentence, as SQLAlchemy's holds the statement."""
+    """Return a fault in one line: the driver's own sentence, as SQLAlchemy's text holds the whole statement."""
     if not isinstance(fault, (*FAULTS, Refused)):
         return f"{type(fault).__name__}: {fault}"[:300]
     return " ".join(str(getattr(fault, "orig", None) or fault).split())[:300]
