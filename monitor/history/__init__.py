@@ -1,4 +1,4 @@
-"""What has been seen, in memory, or where an optional part has what the settings ask for, there."""
+"""The history: every update once, folded into incidents; in memory, or in a database (an optional part)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.settings import parts
 
 
 def open(config: Mapping[str, Any], *, reading: bool = False) -> History:  # noqa: A001  # as a file is opened
-    """Return the history that the settings ask for, for `reading` never written; raise BadSetting."""
+    """Return the history that the settings ask for; with `reading` it is never written; raise BadSetting."""
     for part in parts(__name__):
         durable: History | None = part.open(config, reading=reading)
         if durable is not None:

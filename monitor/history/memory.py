@@ -1,4 +1,4 @@
-"""What has been seen, in memory and bounded: the default history. contract.py says what each method does."""
+"""The history in memory, the default. contract.py says what each method does."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from monitor.history.contract import (
     IncidentPeriod,
     ListedIncident,
     Page,
-    period_of,
-    place_of,
 )
 from monitor.history.memory_queue import MemoryQueue, OwnLease
 from monitor.history.query import Query
+from monitor.updates.impacts import impact_of
 from monitor.updates.incident import Incident, ended, fold, is_news, size_of, without_story
+from monitor.updates.times import microseconds
 from monitor.updates.update import Key, Update
 
-Identity = tuple[str, str]  # page and id
-Row = tuple[int, int, Identity]  # a place and who stands there
-Known = tuple[Incident, Row, int]  # with about how many bytes it keeps
-Change = tuple[datetime, int, Identity]  # when a component changed, in which order that was seen, and which change
+Identity = tuple[str, str]  # the ids of a page and of an incident
+Row = tuple[int, int, Identity]  # a place, and the incident there
+Known = tuple[Incident, Row, int]  # with about how many bytes it takes
+Change = tuple[datetime, int, Identity]  # when a component changed, a number in the order of arrival, and the change
 
 
 class MemoryHistory:
-    """The newest keys, incidents and arrivals, bounded in number, incidents and arrivals also in size."""
+    """The newest keys, incidents and arrivals: all bounded in number, incidents and arrivals also in bytes."""
 
     problem: str | None = None
     kept_in = "memory"
@@ -49,15 +49,15 @@ class MemoryHistory:
         self._rows: deque[Row] = deque()  # oldest first
         self._numbers, self._bytes = count(1), 0
         self._changes: defaultdict[Identity, list[Change]] = defaultdict(list)  # by page and component, oldest first
-        # Begun at the time, so that numbers rise over a restart too.
-        self._arrivals: deque[tuple[int, Update, int]] = deque()
+        self._arrivals: deque[tuple[int, Update, int]] = deque()  # number, update and size
+        # The first number is the time, so that numbers rise across a restart, too.
         self._arrived, self._arrived_bytes = count(time_ns() // 1000), 0
         self._next_arrival, self._is_awaited = Event(), False
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._queues: dict[str, MemoryQueue] = {}
 
     def add(self, update: Update, queues: Sequence[str] = ()) -> Incident | None:
-        """Record an update; return its incident once per key while the key is among the newest 100,000."""
+        """Record an update; an update whose key is no longer kept is new again."""
         identity = (update.page_id, update.id)
         known = self._incidents.get(identity)
         is_new = is_news(known and known[0], update, is_new_key=self._see(update.key))
@@ -74,7 +74,7 @@ class MemoryHistory:
         return incident
 
     def recovered(self) -> tuple[Incident, Update]:
-        """Wait for ever: no update is recorded that its sender was not told of."""
+        """Wait for ever: in memory an update is recorded, printed and answered at once."""
         while True:
             gevent.sleep(3600)
 
@@ -103,7 +103,10 @@ class MemoryHistory:
     def periods(self, since: datetime) -> list[IncidentPeriod]:
         states = (self._incidents[identity][0] for _, _, identity in reversed(self._rows))
         lasting = (one for one in states if (one.ended_at or since) >= since and one.status != "operational")
-        return [period_of(state) for state in islice(lasting, MOST_PERIODS)]
+        return [
+            IncidentPeriod(one.page_id, impact_of(one), one.began_at, one.ended_at, one.is_upcoming)
+            for one in islice(lasting, MOST_PERIODS)
+        ]
 
     def pages(self) -> list[Page]:
         return sorted((replace(page) for page in self._pages.values()), key=lambda page: (page.name, page.id))
@@ -118,18 +121,18 @@ class MemoryHistory:
         return self._queues.setdefault(name, MemoryQueue())
 
     def forget_queues(self, but: Sequence[str]) -> int:  # noqa: ARG002
-        """Forget nothing: no queue outlasts the settings that asked for it."""
+        """Forget nothing: a restart, which new settings need, empties every queue."""
         return 0
 
     def lease(self, name: str) -> OwnLease:  # noqa: ARG002
-        """Return a lease that is always held: no other process knows this history."""
+        """Return a lease that is always held: no other process sees this history."""
         return OwnLease()
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
 
     def _see(self, key: Key) -> bool:
-        """Return whether a key is new."""
+        """Remember a key; return whether it is new."""
         if key in self._seen:
             return False
         self._seen.add(key)
@@ -139,7 +142,7 @@ class MemoryHistory:
         return True
 
     def _page(self, page_id: str) -> Page:
-        """Return a page as the newest of all."""
+        """Return a page, now the newest, adding it if it is not known."""
         page = self._pages.setdefault(page_id, Page(page_id))
         self._pages.move_to_end(page_id)
         if len(self._pages) > MOST_PAGES:
@@ -149,7 +152,7 @@ class MemoryHistory:
     def _record(self, update: Update, identity: Identity, known: Known | None) -> Incident:
         incident = fold(known and known[0], update)
         if known is None:
-            row = (*place_of(incident, next(self._numbers)), identity)
+            row = (microseconds(incident.created_at), next(self._numbers), identity)
             if self._rows and row < self._rows[-1]:
                 insort(self._rows, row)
             else:
@@ -169,7 +172,7 @@ class MemoryHistory:
         self._incidents[row[2]] = incident, row, size
 
     def _changed(self, change: Incident, identity: Identity) -> Incident:
-        """Return a component's change with its end, after ending the one before."""
+        """End the component's previous change at this one; return this one, ended if a later one is known."""
         changes = self._changes[change.page_id, change.subject]
         place = (change.updated_at, next(self._numbers), identity)
         at = bisect_left(changes, place)

@@ -1,4 +1,4 @@
-"""The queues and leases of the history in memory: a restart empties them, and no other process knows them."""
+"""The queues and leases of the history in memory: a restart empties them, and no other process sees them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.updates.update import Update
 
 
 class MemoryQueue:
-    """Messages in their order; past its bounds the oldest go, counted in `dropped`."""
+    """Messages in their order; past the bounds the oldest are dropped and counted."""
 
     MOST_BYTES = 20_000_000
 
@@ -33,7 +33,7 @@ class MemoryQueue:
     def first(self, limit: int) -> list[Message]:
         heads: dict[tuple[str, str], Message] = {}
         for message in self._messages.values():
-            heads.setdefault((message.update.page_id, message.update.subject), message)
+            heads.setdefault(_incident_of(message), message)
             if len(heads) >= limit:
                 break
         return list(heads.values())
@@ -43,17 +43,21 @@ class MemoryQueue:
             self._bytes -= size_of(message.update)
 
     def failed(self, message: Message) -> None:
-        failed = message.update
+        incident = _incident_of(message)
         for number, other in self._messages.items():
-            if (other.update.page_id, other.update.subject) == (failed.page_id, failed.subject):
+            if _incident_of(other) == incident:
                 self._messages[number] = replace(other, attempts=other.attempts + 1)
 
     def waiting(self) -> int:
         return len(self._messages)
 
 
+def _incident_of(message: Message) -> tuple[str, str]:
+    return message.update.page_id, message.update.subject
+
+
 class OwnLease:
-    """A lease that nobody else can hold."""
+    """A lease that no other process can hold."""
 
     def is_held(self) -> bool:
         """Return True."""

@@ -1,4 +1,4 @@
-"""What a reader asks for: the query string of `GET /incidents`, checked, and whether an incident matches it."""
+"""The query string of `GET /incidents`: reading and checking it, and which incidents match it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ STATUSES = ("open", *INCIDENT_STATUSES, *MAINTENANCE_STATUSES, *COMPONENT_STATUS
 PARAMETERS = ("id", "page", "component", "status", "impact", "since", "limit", "cursor")
 DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 500
 
-# An incident's place in the listing: created_at in microseconds since 1970, and the order of its first sight.
+# An incident's place in a listing: created_at in microseconds since 1970, and a number in the order of first sight.
 Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Incidents newest first by created_at, from below `before`; None asks for all.
+    """Filters (None matches all) on incidents, which are listed newest first by created_at, from below `before`.
 
-    `page` is what was asked for, an id or a name; `page_ids` are the pages that go by it, which senders/pages.py knows.
+    `page` is an id or a name as the client gave it; `page_ids` are the pages that senders/pages.py knows by it.
     """
 
     id: str | None = None
@@ -39,7 +39,7 @@ class Query:
     before: Place | None = None
 
     def matches(self, state: State) -> bool:
-        """Tell whether an incident or an update passes the filters; a component is named or given by its id."""
+        """Tell whether an incident or an update passes the filters; `component` is a name or an id."""
         return (
             (self.id is None or self.id == state.id)
             and (self.page_ids is None or state.page_id in self.page_ids)
@@ -51,17 +51,17 @@ class Query:
 
 
 def names_of_components(state: State) -> set[str]:
-    """Return what a state's components are asked for by: names and ids, folded, as case does not matter."""
+    """Return the names and ids of a state's components, casefolded: filters ignore case."""
     return {text.casefold() for component in state.components for text in (component.name, component.id) if text}
 
 
 def cursor(place: Place) -> str:
-    """Return the text that stands for a place; `read` turns it back."""
+    """Return a place as text, which `read` turns back."""
     return f"{place[0]}-{place[1]}"
 
 
 def read(arguments: Mapping[str, list[str]]) -> Query:
-    """Return the query in a query string's parameters, given as lists; raise BadQuery naming the parameter."""
+    """Return the query that the parameters of a query string ask for; raise BadQuery naming a bad parameter."""
     check_known(arguments, PARAMETERS)
     given = {name: once(name, values) for name, values in arguments.items() if name != "token"}
     return Query(
@@ -77,13 +77,13 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
 
 
 def check_known(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise BadQuery for a parameter that is not known; the token is, everywhere."""
+    """Raise BadQuery for an unknown parameter; every route knows `token`."""
     if unknown := sorted({*given} - {*known, "token"}):
         raise BadQuery(f"unknown parameter {unknown[0]!a}")
 
 
 def once(name: str, values: Sequence[str]) -> str:
-    """Return the value of a parameter; raise BadQuery where it is given several times."""
+    """Return the value of a parameter; raise BadQuery unless it is given once."""
     if len(values) != 1:
         raise BadQuery(f"parameter {name!a} is given {len(values)} times")
     return storable(values[0])
@@ -98,7 +98,7 @@ def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
 def _since(value: str | None) -> datetime | None:
     if value is None:
         return None
-    since = instant(value.replace(" ", "+"))  # a + that the caller did not escape arrives as a space
+    since = instant(value.replace(" ", "+"))  # an unescaped + arrives as a space
     if since is None:
         raise BadQuery("since is not an ISO 8601 time such as 2025-11-03T14:32:00Z")
     return since

@@ -1,4 +1,4 @@
-"""What has been seen, in SQLite or PostgreSQL."""
+"""The history in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def open(config: Mapping[str, Any], *, reading: bool = False) -> History | None:  # noqa: A001  # as a file is opened
-    """Return the history in MONITOR_DATABASE_URL, or None where that is not set; raise BadSetting."""
+    """Return the history in MONITOR_DATABASE_URL, or None if that is not set; raise BadSetting."""
     if "DATABASE_URL" not in config:
         if "KEEP_DAYS" in config:
             raise BadSetting("MONITOR_KEEP_DAYS needs MONITOR_DATABASE_URL: in memory, numbers are bounded, not days")
@@ -27,7 +27,7 @@ def open(config: Mapping[str, Any], *, reading: bool = False) -> History | None:
 
 def url(value: str) -> str:
     """Check a database's URL."""
-    load(f"{__name__}.connection").parse(value)
+    load(f"{__name__}.address").parse_url(value)
     return value
 
 

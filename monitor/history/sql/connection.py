@@ -1,4 +1,4 @@
-"""A connection to SQLite or PostgreSQL that never holds up the event loop, opened when needed, closed after a fault."""
+"""A connection to SQLite or PostgreSQL that never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -6,62 +6,70 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
 from typing import TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
 import gevent
 from gevent.lock import RLock
 from gevent.threadpool import ThreadPool
-from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event, make_url
+from gevent.util import wrap_errors
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from monitor.history.sql.address import path_of
 
 Outcome = TypeVar("Outcome")
 
-OPEN_LOCK = 0x6576656E746D6F6F  # "eventmon", and one
-SECONDS_FOR_A_STATEMENT = 10  # and for a connection and a lock; a sender waits for 30
+OPEN_LOCK = 0x6576656E746D6F6F  # "eventmon" plus one; the advisory lock of is_alone
+SECONDS_FOR_A_STATEMENT = 10  # also for a connection and for a lock; a sender waits 30 s for its answer
 
 
 class DatabaseConnection:
-    """One connection, opened when it is needed, used by one at a time and closed after a fault.
+    """One connection: opened when needed, used by one greenlet at a time, closed after a fault.
 
-    psycopg waits as gevent does. SQLite blocks, so what waits for the disk is done aside, in a thread: a read, and
-    the commit of a write. Its statements stay here: row by row the interpreter would be handed to and fro.
+    psycopg waits without blocking other greenlets. SQLite blocks, so its reads and the commits of its writes, which
+    wait for the disk, run in a thread. The statements of a write do not: each row would pass the GIL to and fro.
     """
 
     def __init__(self, url: URL, *, reading: bool = False) -> None:
-        is_file = url.get_backend_name() == "sqlite"
-        self.path = _path(url) if is_file else None
+        self.path = path_of(url)
         self._engine = _engine(url, reading)
         self._reading = reading
         self._connection: Connection | None = None
-        self._file: tuple[int, int] | None = None  # that is open: its device and its number
-        self._thread = ThreadPool(1) if is_file else None
+        self._file: tuple[int, int] | None = None  # the device and inode of the open file
+        self._thread = ThreadPool(1) if self.path else None
         self._turn = RLock()
-        self._alone: int | None = None
+        self._open_lock: int | None = None  # the descriptor of a lock file
 
     def run(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
-        """Run a transaction, off the event loop, and return what it returns once it is committed."""
-        with self._turn, gevent.Timeout(None if self._thread is not None else SECONDS_FOR_A_STATEMENT + 2):
+        """Run a transaction, commit it and return its result; raise TimeoutError if PostgreSQL does not answer."""
+        seconds = SECONDS_FOR_A_STATEMENT + 2
+        limit = gevent.Timeout(seconds if self._thread is None else None)
+        with self._turn:
             try:
-                if self._reading:
-                    return self._aside(lambda: self._whole(transaction))
-                begun = self._begin()
-                outcome = transaction(begun.connection)
-                self._aside(begun.commit)
-            except BaseException:
+                with limit:
+                    if self._reading:
+                        return self._aside(lambda: self._whole(transaction))
+                    begun = self._begin()
+                    outcome = transaction(begun.connection)
+                    self._aside(begun.commit)
+                    return outcome
+            except BaseException as fault:
                 self.close()
+                if fault is limit:
+                    raise TimeoutError(f"no answer within {seconds} s") from None
                 raise
-            return outcome
 
     def _begin(self) -> RootTransaction:
-        """Begin a transaction, waiting for SQLite's lock as a greenlet does, not in its busy handler."""
+        """Begin a transaction; wait for SQLite's lock here, as its busy handler would block the event loop."""
         if self._connection is None:
-            self._connection = self._open()
-        elif self._file != self._file_at_path():  # or updates would be accepted into a file that nobody can open
+            if self.path and not self.path.exists() and self.path.parent.is_dir():
+                # SQLite would create a file that others can read.
+                os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = self._engine.connect()
+            self._file = self._file_at_path()
+        elif self._file != self._file_at_path():  # otherwise updates would go into a file that nobody can open
             raise OSError(f"{self.path} was deleted or replaced")
         give_up = time.monotonic() + SECONDS_FOR_A_STATEMENT / 2
         while True:
@@ -72,33 +80,25 @@ class DatabaseConnection:
                     raise
             gevent.sleep(0.02)
 
-    def _open(self) -> Connection:
-        if self.path and not Path(self.path).exists() and Path(self.path).parent.is_dir():
-            os.close(
-                os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600)
-            )  # the owner's alone, as SQLite's would not be
-        connection = self._engine.connect()
-        self._file = self._file_at_path()
-        return connection
-
     def _file_at_path(self) -> tuple[int, int] | None:
         try:
-            status = Path(self.path).stat() if self.path else None
+            status = self.path.stat() if self.path else None
         except OSError:
             status = None
         return status and (status.st_dev, status.st_ino)
 
     def is_alone(self) -> bool:
-        """Tell whether no other process has the database open, as far as they ask this, too."""
+        """Tell whether no other process has the database open; only processes that call this are seen."""
         if self.path is None:
             return self.run(_is_alone)
-        self._alone = self._alone or os.open(f"{self.path}-open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._open_lock is None:
+            self._open_lock = os.open(f"{self.path}-open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._open_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         finally:
-            fcntl.flock(self._alone, fcntl.LOCK_SH)
+            fcntl.flock(self._open_lock, fcntl.LOCK_SH)
         return True
 
     def _whole(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
@@ -108,91 +108,26 @@ class DatabaseConnection:
     def _aside(self, call: Callable[[], Outcome]) -> Outcome:
         if self._thread is None:
             return call()
-        outcome, error = self._thread.apply(_outcome_of, (call,))
-        if error is not None:
-            raise error
+        outcome = self._thread.apply(wrap_errors(BaseException, call))  # gevent prints what is raised in a thread
+        if isinstance(outcome, BaseException):
+            raise outcome
         return cast("Outcome", outcome)
 
     def close(self) -> None:
-        """Close the connection, the next run opens another: after an I/O error only that tells what is on disk."""
+        """Close the connection; the next run opens another, which alone sees what is on disk after an I/O error."""
         with self._turn:
             connection, self._connection = self._connection, None
             if connection is not None:
-                self._aside(lambda: _close(connection))
+                self._aside(connection.invalidate)
 
 
 def _is_alone(connection: Connection) -> bool:
-    """Ask for a lock of this session, alone, and keep it with the others: the server lets it go with the connection."""
-    ask = f"pg_try_advisory_lock({OPEN_LOCK})"
-    is_alone: bool = connection.exec_driver_sql(f"SELECT {ask}").scalar_one()
+    """Try to lock exclusively, then hold the lock shared; PostgreSQL releases it when the connection ends."""
+    is_alone: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
     connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
     if is_alone:
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({OPEN_LOCK})")
     return is_alone
-
-
-def _close(connection: Connection) -> None:
-    connection.invalidate()
-    connection.close()
-
-
-def _outcome_of(call: Callable[[], object]) -> tuple[object, BaseException | None]:
-    try:
-        return call(), None
-    except BaseException as error:  # noqa: BLE001  # gevent would print it before it passes it on
-        return None, error
-
-
-def _path(url: URL) -> str | None:
-    """Return the path of a SQLite file, which a URI may say, too: https://www.sqlite.org/uri.html"""
-    named = url.database or ""
-    if named.startswith("file:"):
-        named = unquote(urlsplit(named).path)
-    return str(Path(named).absolute()) if named and named != ":memory:" else None
-
-
-def parse(url: str) -> URL:
-    """Return the URL of a SQLite file or of a PostgreSQL database, also as hosts spell it; raise ValueError."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: a port, which is a part of the password where that holds an @
-        raise ValueError("is not a database URL such as sqlite:///monitor.db or postgresql://…") from None
-    if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
-        file = Path(_path(parsed) or "")
-        if not file.parent.is_dir():
-            raise ValueError(f"names a file in the folder {file.parent}, which is not there")
-        if file.is_dir():
-            raise ValueError(
-                f"names the folder {file}, and must name a file in it, such as sqlite:///{file}/monitor.db"
-            )
-        if parsed.query and "uri" not in parsed.query:
-            raise ValueError("has parameters, which SQLite takes with uri=true: sqlite:///file:NAME?mode=rw&uri=true")
-        return parsed
-    has_host = parsed.host or "host" in parsed.query  # as a parameter, a folder with a socket in it
-    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg") and has_host:
-        _check(parsed)
-        return parsed.set(drivername="postgresql+psycopg")
-    raise ValueError("names neither a SQLite file (sqlite:///monitor.db) nor PostgreSQL (postgresql://host/name)")
-
-
-def shown(url: URL) -> str:
-    """Return where a database is, without its password: the absolute path of a file, or a URL."""
-    if url.get_backend_name() == "sqlite":
-        return str(Path(_path(url) or "").resolve())
-    host = url.host or str(url.query["host"])
-    return URL.create("postgresql", url.username, None, host, url.port, url.database).render_as_string()
-
-
-def _check(url: URL) -> None:
-    """Raise ValueError where psycopg is missing, or for an option that it does not know."""
-    try:
-        conninfo = import_module("psycopg.conninfo")
-    except ImportError as missing:  # of psycopg, or by psycopg of libpq
-        raise ValueError(f"needs psycopg: pip install -r requirements-extras.txt ({missing})") from None
-    try:
-        conninfo.make_conninfo(**url.query)
-    except conninfo.e.ProgrammingError as refusal:
-        raise ValueError(" ".join(str(refusal).split())) from None
 
 
 def _engine(url: URL, reading: bool) -> Engine:
@@ -200,10 +135,10 @@ def _engine(url: URL, reading: bool) -> Engine:
         limit = SECONDS_FOR_A_STATEMENT * 1000
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
-        arguments["client_encoding"] = "utf8"  # a database in SQL_ASCII would give out bytes, before it is refused
+        arguments["client_encoding"] = "utf8"  # without it SQL_ASCII gives bytes, and `prepare` cannot refuse it
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
-    # Named, as psycopg has it: rows are dictionaries for both.
+    # Named parameters, as in psycopg: rows are dictionaries for both.
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments, paramstyle="named")
 
     @event.listens_for(engine, "connect")
@@ -214,7 +149,7 @@ def _engine(url: URL, reading: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A deferred transaction that comes to write gets SQLITE_BUSY at once, whatever the timeout.
+        # A deferred transaction gets SQLITE_BUSY at its first write, whatever the timeout.
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine

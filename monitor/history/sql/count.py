@@ -1,4 +1,4 @@
-"""What is written of each page: how many updates came and when, and what polling it came to.
+"""Write rows of `pages`: the counts and times of a page's updates, and the result of its last poll.
 
 Every function takes a connection inside a transaction.
 """
@@ -20,7 +20,7 @@ from monitor.updates.update import Update
 
 
 def count(connection: Connection, given: Iterable[tuple[Update, bool]]) -> None:
-    """Count updates, and whether each was new, for their pages."""
+    """Count updates for their pages; each comes with whether it is new."""
     counts: dict[str, Page] = {}
     for update, is_new in given:
         if is_new or not update.is_polled:
@@ -51,7 +51,7 @@ def _add_to_counts(dialect: str) -> sql.Executable:
 
 
 def note(connection: Connection, page: Page) -> None:
-    """Write down what polling a page came to."""
+    """Write the result of polling a page."""
     insertion = upsert(connection.dialect.name, pages)
     given = insertion.excluded
     changed = {

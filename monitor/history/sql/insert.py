@@ -1,4 +1,4 @@
-"""Insertions into the tables of a history, as both databases have them."""
+"""Insert rows in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Row = dict[str, Any]
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Row], *, unless_known: bool = False) -> int:
-    """Insert rows that have the same columns, by the driver's own way with many rows, and return how many."""
+    """Insert rows that have the same columns, all in one call of the driver; return how many were inserted."""
     statement = _insertion(connection.dialect, table, tuple(rows[0]), unless_known)
     return connection.exec_driver_sql(statement, rows).rowcount
 
 
-@lru_cache  # SQLAlchemy's own work for each row takes as long as SQLite's
+@lru_cache  # compiled for each row, SQLAlchemy takes as long as SQLite
 def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], unless_known: bool) -> str:
     insertion = upsert(dialect.name, table).inline()
     insertion = insertion.on_conflict_do_nothing() if unless_known else insertion
@@ -26,5 +26,5 @@ def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...], unless_
 
 
 def upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an insertion that can be told what to do where the key is there already."""
+    """Return an insertion to which an ON CONFLICT clause can be added."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

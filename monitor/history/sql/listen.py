@@ -1,4 +1,4 @@
-"""Hear that updates arrived: in this process, and over PostgreSQL in any other, by LISTEN on a connection of its own.
+"""Tell when updates arrive: in this process, and over PostgreSQL in any other, by LISTEN on a connection of its own.
 
 https://www.postgresql.org/docs/current/sql-listen.html
 """
@@ -23,30 +23,30 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds, from a lost connection to t
 KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
-class Ear:
-    """Wakes who waits for arrivals; over PostgreSQL it listens once somebody does."""
+class ArrivalListener:
+    """Wakes everyone who waits for arrivals; it connects to PostgreSQL when the first one waits."""
 
     def __init__(self, url: URL) -> None:
         self._url = url
         self._next = Event()
-        self._listener: gevent.Greenlet | None = None
+        self._greenlet: gevent.Greenlet | None = None
 
-    def begin(self) -> Event:
-        """Return what is set at the next arrival; get it before looking for what is there already."""
-        if self._listener is None and self._url.get_backend_name() == "postgresql":
-            self._listener = gevent.spawn(self._listen)
+    def next_arrival(self) -> Event:
+        """Return an event that the next arrival sets; call this before looking for what has arrived already."""
+        if self._greenlet is None and self._url.get_backend_name() == "postgresql":
+            self._greenlet = gevent.spawn(self._listen)
         return self._next
 
-    def hear(self) -> None:
-        """Wake who waits."""
-        heard, self._next = self._next, Event()
-        heard.set()
+    def wake(self) -> None:
+        """Wake everyone who waits."""
+        arrived, self._next = self._next, Event()
+        arrived.set()
 
     def close(self) -> None:
         """Stop listening, until somebody waits again."""
-        if self._listener is not None:
-            self._listener.kill()
-            self._listener = None
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
 
     def _listen(self) -> NoReturn:
         psycopg = import_module("psycopg")
@@ -58,12 +58,12 @@ class Ear:
                 with psycopg.connect(*arguments, **settings) as connection:
                     connection.execute(f"LISTEN {ARRIVED}".encode())
                     pause = SHORTEST_PAUSE
-                    self.hear()  # nobody listened until now
+                    self.wake()  # updates may have arrived while nobody listened
                     while True:
                         wait_read(connection.fileno())
                         for _ in connection.notifies(timeout=0):
-                            self.hear()
-            except (psycopg.Error, OSError):  # the history says in the log what fails
+                            self.wake()
+            except (psycopg.Error, OSError):  # the writer logs what fails
                 pass
             gevent.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)

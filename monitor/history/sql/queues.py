@@ -1,8 +1,8 @@
-"""The queues and leases of a history in SQL: messages that outlast a kill, and the right to be the one that works them.
+"""The queues and leases of a history in SQL: messages survive a kill, and one process at a time works a queue.
 
-Of several processes on one SQLite file one holds a lock on a file beside it, which the kernel lets go however that
-process ends. Over PostgreSQL a lease is a row that runs out: its holder stops before another may take it, also when a
-failover leaves the holder without an answer.
+Processes on one SQLite file compete for a lock on a second file, which the kernel releases however its holder ends.
+Over PostgreSQL a lease is a row that expires. Its holder stops before another process may take it, also when a failover
+leaves the holder without an answer.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sql
 from sqlalchemy import Connection
 
 from monitor.history.contract import Message
 from monitor.history.sql.forget import trim
+from monitor.history.sql.insert import upsert
 from monitor.history.sql.read import update_in
 from monitor.history.sql.tables import leases, queue
 from monitor.updates.errors import Unavailable
@@ -27,12 +27,12 @@ from monitor.updates.errors import Unavailable
 if TYPE_CHECKING:
     from monitor.history.sql.history import DatabaseHistory
 
-SECONDS_OF_A_LEASE, SECONDS_TO_RENEW, SECONDS_HELD = 15, 4, 10  # held for less than the row says, by our own clock
+SECONDS_OF_A_LEASE, SECONDS_TO_RENEW, SECONDS_HELD = 15, 4, 10  # the holder stops before its row expires
 MESSAGES_BETWEEN_TRIMS = 100
 
 
 class DatabaseQueue:
-    """One queue. A message that is done is never given out again, also while the database cannot be written."""
+    """One queue. It never gives out a message that is done, even while the database cannot be written."""
 
     def __init__(self, database: DatabaseHistory, name: str) -> None:
         self.dropped = 0
@@ -53,7 +53,7 @@ class DatabaseQueue:
         return [Message(number, update_in(document), attempts) for number, document, attempts in rows]
 
     def done(self, message: Message) -> None:
-        """Forget a message, now or once the database can be written."""
+        """Delete a message, now or as soon as the database can be written."""
         self._done.add(message.number)
         with suppress(Unavailable):
             self._write_down()
@@ -69,22 +69,14 @@ class DatabaseQueue:
         return found - len(self._done)
 
     def _write_down(self) -> None:
-        done = list(self._done)
-        if done:
-            self._database.write(
-                lambda connection: connection.execute(sql.delete(queue).where(queue.c.number.in_(done)))
-            )
+        if done := list(self._done):
+            deletion = sql.delete(queue).where(queue.c.number.in_(done))
+            self._database.write(lambda connection: connection.execute(deletion))
             self._done.difference_update(done)
 
 
-def forget_queues(but: list[str]) -> Callable[[Connection], int]:
-    """Return the transaction that forgets what waits in every queue but these, and returns how many messages."""
-    others = sql.delete(queue).where(queue.c.name.not_in(but))
-    return lambda connection: connection.execute(others).rowcount
-
-
 class FileLease:
-    """A lock on a file beside SQLite's: closing a descriptor of its own file would drop SQLite's locks."""
+    """A lock on a second file: closing a descriptor of the database's own file would drop SQLite's locks."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -92,20 +84,14 @@ class FileLease:
         os.register_at_fork(after_in_child=self.release)
 
     def is_held(self) -> bool:
-        """Tell whether this process has the lock, after trying to get it."""
-        if self._descriptor is not None:
-            return True
-        try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
+        """Tell whether this process holds the lock, after trying to get it."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.release()
+        return self._descriptor is not None
 
     def release(self) -> None:
         if self._descriptor is not None:
@@ -114,7 +100,7 @@ class FileLease:
 
 
 class RowLease:
-    """A row that says who holds a lease until when, by PostgreSQL's clock."""
+    """A row that says which process holds a lease, and until when by PostgreSQL's clock."""
 
     def __init__(self, database: DatabaseHistory, name: str) -> None:
         self._database, self._name = database, name
@@ -126,7 +112,7 @@ class RowLease:
         self._held_until = self._renew_at = 0.0
 
     def is_held(self) -> bool:
-        """Tell whether this process holds the lease, after renewing it now and then."""
+        """Tell whether this process holds the lease; take or renew it when that is due."""
         asked_at = monotonic()
         if asked_at >= self._renew_at:
             with suppress(Unavailable):
@@ -142,15 +128,11 @@ class RowLease:
             self._database.write(lambda connection: connection.execute(sql.delete(leases).where(*ours)))
 
     def _take(self, connection: Connection) -> bool:
-        insertion: Any = sql.dialects.postgresql.insert(leases)
         now = sql.cast(sql.extract("epoch", sql.func.clock_timestamp()), sql.BigInteger)
-        row = insertion.values(name=self._name, holder=self._holder, until=now + SECONDS_OF_A_LEASE)
-        # A row from a clock that was ahead runs out, too.
-        is_free = sql.or_(
-            leases.c.holder == self._holder, leases.c.until < now, leases.c.until > now + 2 * SECONDS_OF_A_LEASE
-        )
-        given = row.excluded
-        row = row.on_conflict_do_update(
-            index_elements=[leases.c.name], set_={"holder": given.holder, "until": given.until}, where=is_free
-        )
+        row = upsert("postgresql", leases).values(name=self._name, holder=self._holder, until=now + SECONDS_OF_A_LEASE)
+        # A row that was written while the server's clock was ahead expires, too.
+        until = leases.c.until
+        is_free = sql.or_(leases.c.holder == self._holder, until < now, until > now + 2 * SECONDS_OF_A_LEASE)
+        changed = {"holder": row.excluded.holder, "until": row.excluded.until}
+        row = row.on_conflict_do_update(index_elements=[leases.c.name], set_=changed, where=is_free)
         return connection.execute(row.returning(leases.c.holder)).first() is not None

@@ -1,6 +1,6 @@
-"""What is read from the tables of a history: incidents, arrivals, pages, periods.
+"""Read incidents, arrivals, pages and periods from the tables of a history.
 
-Every function takes a connection inside a transaction, and looks at a bounded number of rows.
+Every function takes a connection inside a transaction and reads a bounded number of rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from monitor.updates.incident import Incident
 from monitor.updates.times import from_microseconds, microseconds
 from monitor.updates.update import Update
 
-ROWS_AT_ONCE = 5_000  # looked at for a filter that no index serves: then it is the turn of other reads
+ROWS_AT_ONCE = 5_000  # read for a filter without an index, before other reads get their turn
 
 _rows = incidents.c
 _columns = (_rows.number, _rows.created_at, _rows.document)
@@ -37,18 +37,22 @@ def update_in(document: str) -> Update:
 
 
 def incidents_of(connection: Connection, query: Query) -> tuple[list[ListedIncident], Place | None]:
-    """Return incidents that a query asks for, newest first, and the place to go on from if there may be more."""
+    """Return incidents that match a query, newest first, and the place to go on from if more rows must be read."""
     filters = _filters(query)
     scanned: Place | None = None
+    statement: Select[Any] = select(*_columns).where(*filters)
     if query.component is not None:
-        statement = _of_component(query).where(*filters)
+        named = components.c
+        statement = statement.join_from(components, incidents, named.number == _rows.number)
+        statement = statement.where(named.component == query.component.casefold())
+        statement = _newest_first(statement, named, query.before)
     else:
-        statement = _newest_first(select(*_columns).where(*filters), _rows, query.before)
-    if query.component is None and filters and not _has_index(query):
-        inner = _newest_first(select(_rows.number, _rows.created_at), _rows, query.before)
-        if last := connection.execute(inner.offset(ROWS_AT_ONCE - 1).limit(1)).first():
-            scanned = (last.created_at, last.number)
-            statement = statement.where(tuple_(_rows.created_at, _rows.number) >= tuple_(*scanned))
+        statement = _newest_first(statement, _rows, query.before)
+        if filters and not _has_index(query):
+            inner = _newest_first(select(_rows.number, _rows.created_at), _rows, query.before)
+            if last := connection.execute(inner.offset(ROWS_AT_ONCE - 1).limit(1)).first():
+                scanned = (last.created_at, last.number)
+                statement = statement.where(tuple_(_rows.created_at, _rows.number) >= tuple_(*scanned))
     found = [
         ListedIncident(incident_in(text), (created_at, number))
         for number, created_at, text in connection.execute(statement.limit(query.limit))
@@ -60,12 +64,6 @@ def _newest_first(statement: Select[Any], columns: Any, before: Place | None) ->
     if before is not None:
         statement = statement.where(tuple_(columns.created_at, columns.number) < tuple_(*before))
     return statement.order_by(columns.created_at.desc(), columns.number.desc())
-
-
-def _of_component(query: Query) -> Select[Any]:
-    named = components.c
-    statement = select(*_columns).join_from(components, incidents, named.number == _rows.number)
-    return _newest_first(statement.where(named.component == (query.component or "").casefold()), named, query.before)
 
 
 def _has_index(query: Query) -> bool:
@@ -95,7 +93,7 @@ def incident_at(connection: Connection, page_id: str, incident_id: str) -> Incid
 
 
 def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[Arrival]:
-    """Return updates in the order of their commits: the first past number `after`, or the last for None."""
+    """Return updates in the order of their commits: the first after number `after`, or the last for None."""
     statement = select(arrivals.c.number, arrivals.c.document).limit(limit)
     if after is None:
         rows = list(connection.execute(statement.order_by(arrivals.c.number.desc())))[::-1]
@@ -105,7 +103,7 @@ def arrivals_of(connection: Connection, after: int | None, limit: int) -> list[A
 
 
 def told_in(connection: Connection, batch: int | None) -> Sequence[tuple[Incident, Update]]:
-    """Return the updates that a commit, or for None the last one, recorded, each with its incident as it is now."""
+    """Return the updates of a commit, or of the last one for None, each with its incident as it is now."""
     newest = select(arrivals.c.batch, arrivals.c.document).order_by(arrivals.c.number.desc()).limit(1_000)
     rows = list(connection.execute(newest))[::-1]
     batch = rows[-1].batch if rows and batch is None else batch
@@ -115,7 +113,7 @@ def told_in(connection: Connection, batch: int | None) -> Sequence[tuple[Inciden
 
 
 def pages_of(connection: Connection) -> list[Page]:
-    """Return the pages, by name, of very many the newest."""
+    """Return the newest MOST_PAGES pages, sorted by name."""
     newest = connection.execute(select(pages).order_by(pages.c.received_at.desc()).limit(MOST_PAGES))
     times = ("received_at", "pushed_at", "updated_at", "polled_at")
     rows = [dict(row._mapping) for row in newest]
@@ -125,11 +123,11 @@ def pages_of(connection: Connection) -> list[Page]:
 
 
 def periods_of(connection: Connection, since: datetime) -> list[IncidentPeriod]:
-    """Return what is open or ended since then, newest first."""
+    """Return the periods that are open or ended since then, newest first."""
     statement = select(_rows.page_id, _rows.impact, _rows.status, _rows.began_at, _rows.ended_at)
     statement = statement.where(_rows.impact != "operational")
     ended = statement.where(_rows.ended_at.is_not(None), _rows.ended_at >= microseconds(since))
-    both = union_all(statement.where(is_open), ended).subquery()  # for an OR, SQLite would scan the table
+    both = union_all(statement.where(is_open), ended).subquery()  # SQLite would scan the table for an OR
     rows = connection.execute(select(both).order_by(both.c.began_at.desc()).limit(MOST_PERIODS))
     return [
         IncidentPeriod(

@@ -1,7 +1,7 @@
-"""The tables of a history in SQLite or PostgreSQL, and the one row that says which version of them a database has.
+"""The tables of a history, the same in SQLite and PostgreSQL, and the version of them that a database has.
 
-Times are microseconds since 1970, which both compare and index alike; an incident's story is in its document.
-Every function takes a connection inside a transaction.
+Times are microseconds since 1970, which both databases compare and index alike. An incident's document holds its
+story. Every function takes a connection inside a transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ schema = Table(
     "event_monitor_schema",
     metadata,
     Column("version", Integer, nullable=False),
-    Column("is_open", Boolean, nullable=False),  # still so at the next start: the last end was unclean
+    Column("is_open", Boolean, nullable=False),  # true at a start: the last end was unclean
 )
 updates = Table(
     "updates",
@@ -26,7 +26,7 @@ updates = Table(
     Column("page_id", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("updated_at", BigInteger, primary_key=True, autoincrement=False),
-    Column("batch", BigInteger, nullable=False),  # whose commit recorded it
+    Column("batch", BigInteger, nullable=False),  # the commit that recorded the update
     sqlite_with_rowid=False,
 )
 incidents = Table(
@@ -35,7 +35,7 @@ incidents = Table(
     Column("number", _number, primary_key=True, autoincrement=False),
     Column("page_id", Text, nullable=False),
     Column("id", Text, nullable=False),
-    Column("component", Text),  # of a component's change: whose
+    Column("component", Text),  # only of a component's change
     Column("status", Text),
     Column("impact", Text, nullable=False),  # as impact_of gives it
     Column("created_at", BigInteger, nullable=False),
@@ -47,17 +47,14 @@ incidents = Table(
     Index("incidents_by_created_at", "created_at", "number"),
     Index("incidents_by_page", "page_id", "created_at", "number"),
 )
-# The few that are open, among all that ended; the changes of one component, in their order.
-is_open, _ended, _change = (
-    incidents.c.ended_at.is_(None),
-    incidents.c.ended_at.is_not(None),
-    incidents.c.component.is_not(None),
-)
+# Partial indexes: few incidents are open, and few rows are components' changes.
+is_open, _ended = incidents.c.ended_at.is_(None), incidents.c.ended_at.is_not(None)
+_change = incidents.c.component.is_not(None)
 Index("incidents_open", incidents.c.created_at, incidents.c.number, sqlite_where=is_open, postgresql_where=is_open)
 Index("incidents_ended", incidents.c.ended_at, sqlite_where=_ended, postgresql_where=_ended)
 _of_component = (incidents.c.page_id, incidents.c.component, incidents.c.updated_at, incidents.c.number)
 Index("incidents_of_component", *_of_component, sqlite_where=_change, postgresql_where=_change)
-# What incidents are asked for by: a component's name, and in a row of its own its id, folded.
+# The casefolded names and ids by which incidents are found, a row for each.
 components = Table(
     "components",
     metadata,
@@ -83,7 +80,7 @@ pages = Table(
     Column("polled_at", BigInteger),
     Column("problem", Text),
 )
-# The newest updates in the order of their commits, for readers that come back.
+# The newest updates in the order of their commits, for clients that reconnect.
 arrivals = Table(
     "arrivals",
     metadata,
@@ -91,7 +88,7 @@ arrivals = Table(
     Column("batch", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
 )
-# What is still to be handed on, a row for each message.
+# The messages that wait in queues.
 queue = Table(
     "queue",
     metadata,
@@ -113,16 +110,16 @@ leases = Table(
 
 
 class Refused(Exception):
-    """The database cannot be used at all; the text says why."""
+    """The database cannot be used; the text says why."""
 
 
 def prepare(connection: sql.Connection) -> None:
-    """Make the tables where there are none; raise Refused for a database of a newer version or without UTF-8."""
+    """Create missing tables; raise Refused for a database of another version or without UTF-8."""
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
-        if encoding != "UTF8":  # it would refuse an update for one emoji, or store bytes that nobody can read
+        if encoding != "UTF8":  # others refuse an emoji, or store bytes that nobody can read
             raise Refused(f"the database's encoding is {encoding} and must be UTF8: CREATE DATABASE … ENCODING 'UTF8'")
-        # Two processes that start at once would both find no tables.
+        # Otherwise two processes that start at once would both create the tables.
         connection.execute(sql.select(sql.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
     if not sql.inspect(connection).has_table(schema.name):
         metadata.create_all(connection)
@@ -131,10 +128,10 @@ def prepare(connection: sql.Connection) -> None:
 
 
 def lock(connection: sql.Connection) -> None:
-    """Let one transaction at a time write, in all processes; raise Refused for a database of another version.
+    """Let only one transaction of all processes write; raise Refused for a database of another version.
 
-    SQLite has such a lock of its own (BEGIN IMMEDIATE). In PostgreSQL two processes that fold the same incident
-    would otherwise overwrite each other, or deadlock.
+    SQLite has a lock of its own (BEGIN IMMEDIATE). In PostgreSQL two processes that fold the same incident would
+    overwrite each other, or deadlock.
     """
     found: int = connection.execute(sql.select(schema.c.version).with_for_update()).scalar_one()
     if found != VERSION:
@@ -142,9 +139,9 @@ def lock(connection: sql.Connection) -> None:
 
 
 def set_open(connection: sql.Connection, is_open: bool) -> bool:
-    """Write down whether the history is open, and return what was written there before.
+    """Write whether the history is open; return what was written before.
 
-    At the start this is also the first write: a full or read-only disk does not show before.
+    At the start this is the first write, which fails on a full or read-only disk.
     """
     was_open: bool = connection.execute(sql.select(schema.c.is_open)).scalar_one()
     connection.execute(sql.update(schema).values(is_open=is_open))

@@ -1,11 +1,8 @@
-"""What is written to the tables of a history: updates are recorded. read.py reads, forget.py forgets.
-
-Every function takes a connection inside a transaction.
-"""
+"""Record updates in the tables of a history. Every function takes a connection inside a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from html import escape
@@ -28,45 +25,42 @@ from monitor.updates.times import from_microseconds, microseconds
 from monitor.updates.update import Update
 
 BATCHES_BETWEEN_TRIMS = 50
-ARRIVED = "event_monitor"  # the channel on which PostgreSQL tells other processes that updates arrived
+ARRIVED = "event_monitor"  # the channel on which PostgreSQL notifies other processes of arrivals
 
-Delivery = tuple[Update, Sequence[str]]  # and the queues that it goes into
-Identity = tuple[str, str]  # page and id
+Delivery = tuple[Update, Sequence[str]]  # an update and the queues that it goes into
+Identity = tuple[str, str]  # the ids of a page and of an incident
+Key = tuple[str, str, int]  # with updated_at in microseconds
 
 
 def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> list[Incident | None]:
-    """Record updates; return for each that is new its incident, else None."""
+    """Record updates in their order; return for each its incident if the update is new, otherwise None."""
     if connection.dialect.name == "postgresql":
         lock(connection)
-    new_keys = _insert_keys(connection, batch, [update for update, _ in given])
+    keys = [(update.page_id, update.id, microseconds(update.updated_at)) for update, _ in given]
+    new_keys = _insert_keys(connection, batch, set(keys))
     numbers, known = _known(connection, {update.id for update, _ in given})
     states, outcomes = dict(known), list[Incident | None]()
-    for update, _ in given:
-        key, identity = _key(update), (update.page_id, update.id)
+    for (update, _), key in zip(given, keys, strict=True):
+        identity = key[:2]
         before = states.get(identity)
         news = is_news(before, update, is_new_key=key in new_keys)
-        new_keys.discard(key)  # the same update twice in one batch
+        new_keys.discard(key)  # the same update may stand twice in one batch
         if news:
             states[identity] = fold(before, update)
         outcomes.append(states[identity] if news else None)
     _write(connection, numbers, known, states)
-    outcomes = [
-        incident and _with_ends(connection, update, incident)
-        for (update, _), incident in zip(given, outcomes, strict=True)
+    recorded = [
+        (update, queues, incident and _with_ends(connection, update, incident))
+        for (update, queues), incident in zip(given, outcomes, strict=True)
     ]
-    new = [(*delivery, incident) for delivery, incident in zip(given, outcomes, strict=True) if incident]
-    count(connection, [(update, incident is not None) for (update, _), incident in zip(given, outcomes, strict=True)])
-    _arrive(connection, batch, [one for one in new if not one[0].is_past])
-    return outcomes
+    count(connection, [(update, incident is not None) for update, _, incident in recorded])
+    new = [(update, queues, incident) for update, queues, incident in recorded if incident and not update.is_past]
+    _arrive(connection, batch, new)
+    return [incident for _, _, incident in recorded]
 
 
-def _key(update: Update) -> tuple[str, str, int]:
-    return update.page_id, update.id, microseconds(update.updated_at)
-
-
-def _insert_keys(connection: Connection, batch: int, given: Iterable[Update]) -> set[tuple[str, str, int]]:
-    """Return the keys that were not there."""
-    keys = {_key(update) for update in given}
+def _insert_keys(connection: Connection, batch: int, keys: set[Key]) -> set[Key]:
+    """Insert the keys of updates; return those that are new."""
     rows = [{"page_id": page_id, "id": identity, "updated_at": at, "batch": batch} for page_id, identity, at in keys]
     if insert(connection, updates, rows, unless_known=True) == len(rows):
         return keys
@@ -76,17 +70,17 @@ def _insert_keys(connection: Connection, batch: int, given: Iterable[Update]) ->
 
 
 def _known(connection: Connection, ids: set[str]) -> tuple[dict[Identity, int], dict[Identity, Incident]]:
-    """Return the numbers and the states of the incidents that have these ids, on whichever page."""
-    # By id alone, which the index begins with: SQLite scans the table for a list of pairs.
-    rows = list(connection.execute(_rows_with_ids(connection.dialect.name), {"ids": list(ids)}))
-    found = [(number, incident_in(text)) for number, text in rows]
-    return (
-        {(incident.page_id, incident.id): number for number, incident in found},
-        {(incident.page_id, incident.id): incident for _, incident in found},
-    )
+    """Return the numbers and the states of the incidents that have these ids, on any page."""
+    # By id alone, the index's first column: SQLite scans the table for a list of pairs.
+    numbers, states = dict[Identity, int](), dict[Identity, Incident]()
+    for number, text in connection.execute(_rows_with_ids(connection.dialect.name), {"ids": list(ids)}):
+        incident = incident_in(text)
+        identity = (incident.page_id, incident.id)
+        numbers[identity], states[identity] = number, incident
+    return numbers, states
 
 
-@lru_cache  # of a list as such, SQLAlchemy would make another statement for each length
+@lru_cache  # for a plain list SQLAlchemy compiles one statement for each length
 def _rows_with_ids(dialect: str) -> sql.Select[Any]:
     if dialect == "postgresql":
         is_asked: ColumnElement[bool] = incidents.c.id == sql.any_(sql.bindparam("ids", type_=sql.ARRAY(sql.Text)))
@@ -111,14 +105,8 @@ def _write(
         insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
     _update(connection, [_row(numbers[identity], states[identity]) for identity in changed])
     for identity in moved:
-        connection.execute(
-            sql.delete(components).where(
-                components.c.component.in_(names_of_components(known[identity])),
-                components.c.created_at == microseconds(known[identity].created_at),
-                components.c.number == numbers[identity],
-            )
-        )
-    named = [row for identity in added + moved for row in component_rows(numbers[identity], states[identity])]
+        delete_components(connection, numbers[identity], known[identity])
+    named = [row for identity in added + moved for row in _component_rows(numbers[identity], states[identity])]
     if named:
         insert(connection, components, named)
 
@@ -145,15 +133,25 @@ def _row(number: int, incident: Incident) -> Row:
     }
 
 
-def component_rows(number: int, incident: Incident) -> list[Row]:
-    """Return an incident's rows among the components."""
+def _component_rows(number: int, incident: Incident) -> list[Row]:
     created_at = microseconds(incident.created_at)
     return [{"component": name, "created_at": created_at, "number": number} for name in names_of_components(incident)]
 
 
+def delete_components(connection: Connection, number: int, incident: Incident) -> None:
+    """Delete an incident's rows in `components`."""
+    rows = (
+        components.c.component.in_(names_of_components(incident)),
+        components.c.created_at == microseconds(incident.created_at),
+        components.c.number == number,
+    )
+    connection.execute(sql.delete(components).where(*rows))
+
+
 def _with_ends(connection: Connection, update: Update, incident: Incident) -> Incident:
-    """End components' changes, at the component's next change or where a later incident update calls it operational;
-    return the update's own incident as it is then.
+    """Set the ends of components' changes that an update implies; return its incident, perhaps with an end.
+
+    A change ends at the component's next change, or when a later update of an incident calls it operational.
     """
     if update.is_component_update:
         return _end_at_the_next(connection, incident)
@@ -165,7 +163,7 @@ def _with_ends(connection: Connection, update: Update, incident: Incident) -> In
 
 
 def _end_at_the_next(connection: Connection, change: Incident) -> Incident:
-    """End the change before this one at this one, and this one at the one after it; return this one."""
+    """End the component's previous change at this one, and this one at the next; return this one."""
     rows, order = incidents.c, tuple_(incidents.c.updated_at, incidents.c.number)
     same = and_(rows.page_id == change.page_id, rows.component == change.subject)
     place = select(rows.updated_at, rows.number).where(rows.id == change.id, rows.page_id == change.page_id)
@@ -188,7 +186,7 @@ def _end(connection: Connection, those: sql.Select[Any], at: datetime) -> list[I
 def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequence[str], Incident]]) -> None:
     if not new:
         return
-    # A message is HTML, as providers send it, wherever an Update is read.
+    # summary() gives plain text, and an Update's message is HTML.
     documents = [_json((said := summary(update)) | {"message": escape(said["message"])}) for update, _, _ in new]
     insert(connection, arrivals, [{"batch": batch, "document": text} for text in documents])
     messages = [
@@ -198,7 +196,7 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
     ]
     if messages:
         insert(connection, queue, messages)
-    if batch % BATCHES_BETWEEN_TRIMS == 0:  # a random number: now and then is enough
+    if batch % BATCHES_BETWEEN_TRIMS == 0:  # a batch's number is random
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
     if connection.dialect.name == "postgresql":
@@ -206,4 +204,4 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()  # with json, a fifth of the time of a record
+    return orjson.dumps(value).decode()  # the json module takes a fifth of the time of `record`

@@ -22,10 +22,8 @@ import requests
 from tests.conftest import ROOT, environment, incident, payload, until
 from tests.server.test_http import MEBIBYTE, most_memory
 
-QUICK = (
-    "from monitor.history.sql import connection, history; "
-    "history.SECONDS_FOR_A_STATEMENT = connection.SECONDS_FOR_A_STATEMENT = 1"
-)
+QUICK = "from monitor.history.sql import connection; connection.SECONDS_FOR_A_STATEMENT = 1"
+PROBE_OFTEN = "from monitor.history.sql import writer; writer.SECONDS_BETWEEN_PROBES = 0.1"
 
 
 def healthy(monitor):
@@ -91,8 +89,7 @@ def strace(fault):
 
 def test_a_full_disk_is_answered_503_and_mended_without_a_restart(start, sqlite_url):
     full = strace("pwrite64:error=ENOSPC:when=60..66")
-    quick = "from monitor.history.sql import history as database; database.SECONDS_BETWEEN_PROBES = 0.1"
-    monitor = start(environment=environment(sqlite_url), preamble=quick, command_before=full)
+    monitor = start(environment=environment(sqlite_url), preamble=PROBE_OFTEN, command_before=full)
 
     answers = []
     for number in range(200):
@@ -183,8 +180,7 @@ def test_what_sqlite_writes_is_the_owners_alone(start, sqlite_url, file):
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
 def test_nothing_is_accepted_into_a_file_that_nobody_can_open(start, sqlite_url, file, tmp_path, replaced):
-    quick = "from monitor.history.sql import history as database; database.SECONDS_BETWEEN_PROBES = 0.1"
-    monitor = start(environment=environment(sqlite_url), preamble=quick)
+    monitor = start(environment=environment(sqlite_url), preamble=PROBE_OFTEN)
     monitor.post(incident("before"))
     for path in file.parent.iterdir():
         path.unlink()
