@@ -28,7 +28,7 @@ from tests.benchmarks.servers import running, wait_for
 from tests.conftest import incident
 from tests.postgresql import Server
 
-ONE_BY_ONE = "from monitor.history.sql import history as database; database.MOST_IN_A_BATCH = 1"
+ONE_BY_ONE = "from monitor.history.sql import writer; writer.MOST_IN_A_BATCH = 1"
 
 
 def throughput(directory):
