@@ -101,6 +101,21 @@ class DatabaseConnection:
             fcntl.flock(self._open_lock, fcntl.LOCK_SH)
         return True
 
+    def leave(self, last: Callable[[Connection], object]) -> None:
+        """Count no longer as a process that has the database open; run `last` if there is no other such process."""
+        if self.path is None:
+            self.run(lambda connection: _leave(connection) and last(connection))
+        elif self._open_lock is not None:
+            descriptor, self._open_lock = self._open_lock, None
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # of two that leave at once, one finds itself alone
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.run(last)
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(descriptor)
+
     def _whole(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
         with self._begin() as begun:
             return transaction(begun.connection)
@@ -122,12 +137,18 @@ class DatabaseConnection:
 
 
 def _is_alone(connection: Connection) -> bool:
-    """Try to lock exclusively, then hold the lock shared; PostgreSQL releases it when the connection ends."""
+    """Try to lock exclusively what every writing connection locks shared."""
     is_alone: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
-    connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
     if is_alone:
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({OPEN_LOCK})")
     return is_alone
+
+
+def _leave(connection: Connection) -> bool:
+    """Unlock, and keep the exclusive lock, if there is no other, until the connection ends."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({OPEN_LOCK})")
+    is_last: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
+    return is_last
 
 
 def _engine(url: URL, reading: bool) -> Engine:
@@ -136,7 +157,15 @@ def _engine(url: URL, reading: bool) -> Engine:
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
         arguments["client_encoding"] = "utf8"  # without it SQL_ASCII gives bytes, and `prepare` cannot refuse it
-        return create_engine(url, poolclass=NullPool, connect_args=arguments)
+        engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+
+        @event.listens_for(engine, "connect")
+        def lock(connection: DBAPIConnection, _record: object) -> None:
+            if not reading:  # PostgreSQL unlocks when the connection ends, however that is
+                connection.cursor().execute(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
+                connection.commit()
+
+        return engine
     arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
     # Named parameters, as in psycopg: rows are dictionaries for both.
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments, paramstyle="named")

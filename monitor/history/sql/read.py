@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, case, select, tuple_, union_all
 
 from monitor.history.contract import MOST_PAGES, MOST_PERIODS, Arrival, IncidentPeriod, ListedIncident, Page
 from monitor.history.query import Place, Query
@@ -114,7 +114,8 @@ def told_in(connection: Connection, batch: int | None) -> Sequence[tuple[Inciden
 
 def pages_of(connection: Connection) -> list[Page]:
     """Return the newest MOST_PAGES pages, sorted by name."""
-    newest = connection.execute(select(pages).order_by(pages.c.received_at.desc()).limit(MOST_PAGES))
+    heard_at = case((pages.c.polled_at > pages.c.received_at, pages.c.polled_at), else_=pages.c.received_at)
+    newest = connection.execute(select(pages).order_by(heard_at.desc()).limit(MOST_PAGES))
     times = ("received_at", "pushed_at", "updated_at", "polled_at")
     rows = [dict(row._mapping) for row in newest]
     for row in rows:

@@ -83,11 +83,11 @@ class Writer:
         return incident
 
     def stop(self) -> None:
-        """Stop writing, and note in the database that the end is clean."""
+        """Stop writing; the last process to stop notes in the database that the end is clean."""
         self._greenlet.kill()
         if self.problem is None:
             with gevent.Timeout(SECONDS_BETWEEN_PROBES, False):
-                self._connection.run(lambda connection: set_open(connection, False))
+                self._connection.leave(lambda connection: set_open(connection, False))
 
     def _write_for_ever(self) -> None:
         while True:

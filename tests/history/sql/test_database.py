@@ -80,6 +80,43 @@ def test_a_kill_in_the_middle_of_a_commit_loses_no_acknowledged_update(start, sq
     assert "the last end was unclean; told again from its last commit: 1" in again.log()
 
 
+def test_an_unclean_end_shows_though_another_process_stopped_cleanly_before(start, url):
+    first, second = (start(environment=environment(url)) for _ in range(2))
+    first.post(incident("i1"))
+    first.stop()
+    second.post(incident("i2"))
+    second.stop(signal.SIGKILL)
+
+    assert "the last end was unclean; told again from its last commit: 1" in start(environment=environment(url)).log()
+
+
+def test_processes_that_stop_at_the_same_time_end_cleanly(start, url):
+    both = [start(environment=environment(url)) for _ in range(2)]
+    both[0].post(incident("i1"))
+    for monitor in both:
+        monitor.process.send_signal(signal.SIGTERM)
+    assert [monitor.process.wait(10) for monitor in both] == [0, 0]
+
+    again = start(environment=environment(url))
+
+    assert ("unclean" in again.log(), again.printed()) == (False, "")
+
+
+def test_a_process_whose_connection_was_lost_is_not_taken_for_ended(start, postgresql):
+    url = postgresql.new_database("monitor_lost")
+    notify = {"MONITOR_NOTIFY": "json://127.0.0.1:9"}  # its lease is renewed on the connection that writes
+    first = start(environment=environment(url, **notify))
+    first.post(incident("i1"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    time.sleep(6)  # the lease is renewed every 4 s
+
+    second = start(environment=environment(url))
+
+    assert ("unclean" in second.log(), second.printed()) == (False, "")
+
+
 def strace(fault):
     """Run the monitor under strace and make a system call of its writing thread fail."""
     assert shutil.which("strace"), "this test needs strace: apt-get install strace"
