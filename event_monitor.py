@@ -37,7 +37,7 @@ from monitor.outputs import stdout
 from monitor.readers import health, incidents, openapi, status
 from monitor.readers import pages as page_list
 from monitor.senders import pages, webhooks
-from monitor.server import doors, front, serve, strangers
+from monitor.server import access, front, serve
 from monitor.server.errors import Errors
 from monitor.server.log import log_to_stderr
 from monitor.server.requests import LARGEST_BODY
@@ -78,7 +78,7 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     health.init_app(app, line, printer)
     openapi.init_app(app, __version__)
     Errors(line.count).init_app(app)
-    doors.init_app(app)
+    access.init_app(app)
     return app
 
 
@@ -90,20 +90,19 @@ def main() -> int:
         return _or_exit_2(partial(command.run, arguments.asked))
     stderr = log_to_stderr()
     app = _or_exit_2(create_app)
-    if not strangers.is_loopback(arguments.host):
-        doors.warn(app, arguments.host)
     line = pipeline.pipeline_of(app)
+    guarded = access.Guard(app, arguments.host)
     try:
-        guarded = strangers.Strangers(app, arguments.host)
         serve.serve(guarded, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, _why(error))
-        stderr.drain(1)
         return 1
-    line.close()
-    log.info("stopped")
-    stderr.drain(1)
-    return 0
+    else:
+        line.close()
+        log.info("stopped")
+        return 0
+    finally:
+        stderr.drain(1)
 
 
 def _why(error: OSError | UnicodeError) -> str:
