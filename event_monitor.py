@@ -37,8 +37,7 @@ from monitor.outputs import stdout
 from monitor.readers import health, incidents, openapi, status
 from monitor.readers import pages as page_list
 from monitor.senders import pages, webhooks
-from monitor.server import access, front, serve
-from monitor.server.errors import Errors
+from monitor.server import access, errors, front, serve
 from monitor.server.log import log_to_stderr
 from monitor.server.requests import LARGEST_BODY
 
@@ -77,7 +76,7 @@ def create_app(given: Mapping[str, object] | None = None) -> Flask:
     status.init_app(app, seen, registry)
     health.init_app(app, line, printer)
     openapi.init_app(app, __version__)
-    Errors(line.count).init_app(app)
+    errors.init_app(app, line.count)
     access.init_app(app)
     return app
 
