@@ -43,7 +43,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(SECONDS_FOR_A_REQUEST)
         super().__init__(sock, address, server)
-        self.is_idle, self.answered = True, 0
+        self.is_idle = self.is_new = True
         self._deadline = gevent.get_hub().loop.timer(SECONDS_FOR_A_REQUEST, SECONDS_FOR_A_REQUEST)
 
     def handle(self) -> None:
@@ -56,9 +56,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def handle_one_request(self) -> Any:
         self._deadline.again(self.stop_reading)
         result = super().handle_one_request()
-        self.answered += 1
+        self.is_new = False
         if isinstance(result, tuple):
-            status, reason = result  # that of _handle_client_error, or pywsgi's own for a long request line
+            status, reason = result  # of _handle_client_error, or pywsgi's own for a long request line
             self._refuse(int(status), "the request line is too long" if status == "414" else reason)
             self._linger()
             return None
@@ -69,7 +69,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def read_requestline(self) -> str:
         gevent.sleep(0)  # else a busy connection would keep all others waiting
         self.is_idle = True
-        is_tls = not self.answered and self.rfile.peek(1).startswith(TLS.encode())  # a hello may hold no end of a line
+        is_tls = self.is_new and self.rfile.peek(1).startswith(TLS.encode())  # a handshake may hold no newline
         line: str = TLS if is_tls else super().read_requestline()
         self.is_idle = False
         return line
@@ -82,7 +82,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
         self.command, self.path, self.request_version = found.groups()
         self.headers = Headers(self.rfile)
         if found := _absolute.fullmatch(self.path):
-            # The host in the address counts, not that in the header: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+            # This host overrides the header: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
             self.headers["host"], self.path = found[1], found[2] if found[2][:1] == "/" else f"/{found[2]}"
         wishes = self.headers.members("connection")
         self.close_connection = "close" in wishes
@@ -187,7 +187,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
         self.close_connection = True
-        if isinstance(error, OSError | gevent.GreenletExit):  # the client went away, or does not read
+        if isinstance(error, OSError | gevent.GreenletExit):  # the client disconnected, or does not read
             return
         status, reason = 500, "internal error; the log says more"
         if isinstance(error, NoRoom):

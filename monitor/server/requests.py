@@ -33,14 +33,12 @@ def read_body(environ: WSGIEnvironment) -> bytes:
     try:
         if length:
             body: bytes = stream.read(int(length)) if int(length) <= LARGEST_BODY else abort(413)
-            is_whole = len(body) == int(length)
+            if len(body) < int(length):
+                raise EOFError
         else:
             body = stream.read(LARGEST_BODY + 1) if environ.get("wsgi.input_terminated") else b""
-            is_whole = True
-    except (OSError, ValueError):
-        is_whole = False
-    if not is_whole:
-        raise NotAnUpdate("the body ended early or is not well chunked")
+    except (EOFError, OSError, ValueError):
+        raise NotAnUpdate("the body ended early or is not well chunked") from None
     environ[BODY] = body if len(body) <= LARGEST_BODY else abort(413)
     return body
 

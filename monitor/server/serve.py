@@ -120,6 +120,6 @@ class Server(WSGIServer):  # type: ignore[misc]
         while self.connections:
             for connection in list(self.connections):
                 # The first request of a new connection may be on its way.
-                if connection.is_idle and (connection.answered or monotonic() - began > 1):
+                if connection.is_idle and (not connection.is_new or monotonic() - began > 1):
                     connection.stop_reading()
             gevent.sleep(0.02)

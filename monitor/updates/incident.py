@@ -43,7 +43,7 @@ class Incident(State):
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended, or None while it is open: the first entry that says so, as a postmortem follows later."""
+        """When it ended, or None while open: the time of the first entry that says so, as a postmortem may follow."""
         if self.is_open:
             return None
         said = None
@@ -54,11 +54,11 @@ class Incident(State):
         return min(filter(None, (self.resolved_at, said)), default=self.updated_at)
 
     def is_ahead_of(self, update: Update) -> bool:
-        """Tell whether an update that was folded into this is late: what it says was over before it arrived."""
+        """Tell whether an update, already folded in, came late: what it says was over before it arrived."""
         return update.updated_at < self.updated_at or (self.is_component_update and self.resolved_at is not None)
 
 
-_values = attrgetter(*[field.name for field in fields(State)], "is_polled")  # an update's arguments of Incident
+_values = attrgetter(*[field.name for field in fields(State)], "is_polled")  # Incident's arguments, from an Update
 
 
 def fold(incident: Incident | None, update: Update) -> Incident:
