@@ -160,8 +160,8 @@ def _choose(arguments: argparse.Namespace, option: str, command: settings.Comman
         arguments.command = command
         arguments.asked = settings.Asked(value, given, partial(settings.from_environment, SETTINGS))
         return
-    for name, values in given.items():
-        if values:
+    for name, texts in given.items():
+        if texts:
             _exit_2(f"{name} goes with {option}")
 
 

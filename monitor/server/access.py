@@ -34,8 +34,10 @@ class Guard:
     def __init__(self, app: Flask, host: str) -> None:
         """Warn of missing tokens if other machines reach `host`."""
         self._app: WSGIApplication = app
-        self._missing = TOKENS.keys() - app.config.keys() if _is_loopback(host) else set()
-        if not _is_loopback(host):
+        self._local_only: set[str] = set()  # the tokens without which only a local Host is served
+        if _is_loopback(host):
+            self._local_only = TOKENS.keys() - app.config.keys()
+        else:
             _warn(app, host)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -47,7 +49,7 @@ class Guard:
             return _refusal("403 Forbidden", reason)(environ, start_response)
         is_webhook = path.lstrip("/").startswith(("webhook/", "doorbell/"))  # as Werkzeug routes it
         token = "WEBHOOK_TOKEN" if is_webhook else "READ_TOKEN"
-        if token in self._missing and path != "/health" and not _is_own(host):
+        if token in self._local_only and path != "/health" and not _is_local(host):
             reason = f"Host is {host[:100]!a}, not localhost nor an IP address: set MONITOR_{token} to use another name"
             return _refusal("421 Misdirected Request", reason)(environ, start_response)
         return self._app(environ, start_response)
@@ -61,7 +63,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _is_own(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Tell whether no foreign web page can have this Host: a page whose name was rebound still sends its own name."""
     try:
         name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
