@@ -84,7 +84,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
         if found := _absolute.fullmatch(self.path):
             # This host overrides the header: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
             self.headers["host"], self.path = found[1], found[2] if found[2][:1] == "/" else f"/{found[2]}"
-        wishes = self.headers.members("connection")
+        wishes = [wish.strip(" \t") for wish in self.headers.get("connection", "").lower().split(",")]
         self.close_connection = "close" in wishes
         if self.request_version == "HTTP/1.0":
             # HTTP/1.0 has no chunks: https://www.rfc-editor.org/rfc/rfc9112#section-6.1

@@ -60,10 +60,6 @@ class Headers(dict[str, str]):
             raise Malformed("Content-Length is not a number of bytes")
         return int(length)
 
-    def members(self, name: str) -> list[str]:
-        """Return the members of a field that is a list, in lower case."""
-        return [member.strip(" \t") for member in self[name].lower().split(",")] if name in self else []
-
     def as_environ(self) -> dict[str, str]:
         """Return the fields by WSGI's names; a name with an underscore is left out, as it could pass for another."""
         return {_variable(name): value for name, value in self.items() if "_" not in name}

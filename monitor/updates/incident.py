@@ -72,7 +72,8 @@ def fold(incident: Incident | None, update: Update) -> Incident:
         new.updated_at = datetime.now(UTC)
     entries = update.incident_updates
     if None in [entry.updated_at for entry in entries]:
-        entries = tuple(_dated(entry, update.updated_at) for entry in entries)
+        at = update.updated_at  # for entries without a time, as the story is sorted by time
+        entries = tuple([replace(entry, updated_at=entry.updated_at or entry.time or at) for entry in entries])
     if incident is None:
         if len(entries) > 1 or entries is not update.incident_updates:  # else nothing to do: the common case
             new.incident_updates, is_cut = _story(entries)
@@ -112,11 +113,6 @@ def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, s
 def ended(change: Incident, at: datetime) -> Incident:
     """Return a component's change that ends at an instant, unless it ended before."""
     return replace(change, resolved_at=min(at, change.resolved_at or at))
-
-
-def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
-    """Return the entry; without a time it gets that of its update, as the story is sorted by time."""
-    return replace(entry, updated_at=entry.updated_at or entry.time or updated_at)
 
 
 def _story(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...], bool]:
