@@ -1,13 +1,13 @@
-"""event_monitor: receive status page webhooks, print each incident update once, and answer who asks.
+"""event_monitor: receive status page webhooks, print each incident update once, and answer queries.
 
-Start reading here: `create_app` puts the app together, in the order of what happens to an update; then comes the
-command line. docs/ARCHITECTURE.md draws the house.
+Start reading here: `create_app` puts the app together, in the order in which an update passes; the command line
+follows. docs/ARCHITECTURE.md shows the whole.
 """
 
 import sys
 from importlib.util import find_spec
 
-# An old Python reads this file whole before it runs it: what is in it parses on 3.6, too.
+# Python parses the whole file before it runs a line: all of it is valid on 3.6, so that an old Python can be told.
 _lacking = [
     name + ": pip install -r requirements.txt" for name in ("flask", "gevent", "dateutil") if not find_spec(name)
 ]
@@ -19,8 +19,8 @@ if _lacking:
 
 from gevent import events, monkey
 
-events.notify_and_call_entry_points = events.notify  # else plugins of gevent's are looked for 20 times: 90 ms
-monkey.patch_all()  # first of all: what is imported below must find the cooperative socket, select and time
+events.notify_and_call_entry_points = events.notify  # else gevent looks for its plugins 20 times: 90 ms
+monkey.patch_all()  # first of all: the imports below must find the cooperative socket, select and time
 
 import argparse
 import logging
@@ -37,8 +37,7 @@ from monitor.outputs import stdout
 from monitor.readers import health, incidents, openapi, status
 from monitor.readers import pages as page_list
 from monitor.senders import pages, webhooks
-from monitor.server import doors, front, serve, strangers
-from monitor.server.errors import Errors
+from monitor.server import access, errors, front, serve
 from monitor.server.log import log_to_stderr
 from monitor.server.requests import LARGEST_BODY
 
@@ -48,37 +47,37 @@ log = logging.getLogger("event_monitor")
 
 Made = TypeVar("Made")
 
-# The optional parts: folders of the rooms, in the order in which an update passes.
+# The optional parts, in the order in which an update passes.
 PARTS = [part for room in ("senders", "outputs", "readers") for part in settings.parts(f"monitor.{room}")]
 COMMANDS = settings.commands_of(pages, status, *PARTS)
 SETTINGS = settings.declared_by(settings, pages, *settings.parts("monitor.history"), *PARTS)
 
 
 def create_app(given: Mapping[str, object] | None = None) -> Flask:
-    """Return the app with these settings (names without MONITOR_), or with the environment's; raise BadSetting."""
+    """Return the app with the given settings (names without MONITOR_), else the environment's; raise BadSetting."""
     app = Flask("event_monitor", static_folder=None)
     app.config.update(settings.from_environment(SETTINGS) if given is None else settings.checked(given, SETTINGS))
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.config["VERSION"] = __version__
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # its answer would be empty, and not JSON
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    # A sender takes a redirect for a failure, so no address answers with one.
+    # No address redirects: a sender takes a redirect for a failure.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
 
-    seen = history.open(app.config)
-    line = pipeline.init_app(app, seen)
-    registry = pages.init_app(app, seen)
-    webhooks.init_app(app, front.init_app(app), line, registry)
-    printer = stdout.init_app(line)
+    store = history.open(app.config)
+    flow = pipeline.init_app(app, store)
+    registry = pages.init_app(app, store)
+    webhooks.init_app(app, front.init_app(app), flow, registry)
+    printer = stdout.init_app(flow)
     for part in PARTS:
         part.init_app(app)
-    incidents.init_app(app, seen, registry)
-    page_list.init_app(app, seen, registry)
-    status.init_app(app, seen, registry)
-    health.init_app(app, line, printer)
+    incidents.init_app(app, store, registry)
+    page_list.init_app(app, store, registry)
+    status.init_app(app, store, registry)
+    health.init_app(app, flow, printer)
     openapi.init_app(app, __version__)
-    Errors(line.count).init_app(app)
-    doors.init_app(app)
+    errors.init_app(app, flow.count)
+    access.init_app(app)
     return app
 
 
@@ -90,20 +89,19 @@ def main() -> int:
         return _or_exit_2(partial(command.run, arguments.asked))
     stderr = log_to_stderr()
     app = _or_exit_2(create_app)
-    if not strangers.is_loopback(arguments.host):
-        doors.warn(app, arguments.host)
-    line = pipeline.pipeline_of(app)
+    flow = pipeline.pipeline_of(app)
+    guarded = access.Guard(app, arguments.host)
     try:
-        guarded = strangers.Strangers(app, arguments.host)
-        serve.serve(guarded, arguments.host, arguments.port, partial(_say, line.at_start), line.stop)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
+        serve.serve(guarded, arguments.host, arguments.port, partial(_say, flow.at_start), flow.stop)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no valid host name
         log.error("cannot listen on %s port %d: %s", arguments.host, arguments.port, _why(error))
-        stderr.drain(1)
         return 1
-    line.close()
-    log.info("stopped")
-    stderr.drain(1)
-    return 0
+    else:
+        flow.close()
+        log.info("stopped")
+        return 0
+    finally:
+        stderr.drain(1)
 
 
 def _why(error: OSError | UnicodeError) -> str:
@@ -124,7 +122,7 @@ def _or_exit_2(make: Callable[[], Made]) -> Made:
 
 
 def _arguments() -> argparse.Namespace:
-    """Return `host`, `port`, and `command`, which is None where the server is to run, with what is `asked` of it."""
+    """Return `host`, `port`, and `command` (None: run the server) with its arguments, `asked`."""
     parser = argparse.ArgumentParser(
         prog="event_monitor.py",
         description="Receive status page webhooks at POST /webhook/statuspage and print each incident update once.",
@@ -162,8 +160,8 @@ def _choose(arguments: argparse.Namespace, option: str, command: settings.Comman
         arguments.command = command
         arguments.asked = settings.Asked(value, given, partial(settings.from_environment, SETTINGS))
         return
-    for name, values in given.items():
-        if values:
+    for name, texts in given.items():
+        if texts:
             _exit_2(f"{name} goes with {option}")
 
 

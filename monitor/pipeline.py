@@ -1,7 +1,7 @@
 """The pipeline: record an update; if it is new, hand it to every output.
 
-What the parts of the program have in common stands here: where outputs hang themselves in, what is counted, and what
-is wrong. A part finds it with `pipeline_of(app)`.
+Here the parts of the program meet: they register outputs, numbers and problems. A part gets the pipeline from
+`pipeline_of(app)`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from monitor.updates.update import Update
 log = logging.getLogger("event_monitor")
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "refused")
-MOST_COUNTED = 500  # of page, outcome and source
-MOST_LAGS = 200  # of page and source
+MOST_COUNTED = 500  # combinations of page, outcome and source
+MOST_LAGS = 200  # combinations of page and source
 LAG = "From when a provider said the last new update to when it came."
 
 Output = Callable[[Incident, Update], None]
-Source = Literal["push", "poll", "doorbell"]  # by what an update is heard of; a doorbell is what asks for a poll
+Source = Literal["push", "poll", "doorbell"]  # how an update arrives; a doorbell is a request to poll at once
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A number for /metrics, or several: `name` without its prefix, `values` by the values of `labels`.
+    """A metric for /metrics: `name` without its prefix, `values` by the values of `labels`.
 
-    A histogram's values are by its limits, with the `sum` of what was observed.
+    A histogram's values are by its buckets' limits; `sum` is the sum of all observations.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -52,11 +52,11 @@ class Sample:
 class Pipeline:
     """Records updates and hands the new ones on.
 
-    `outputs` get every new update; they return at once. `wants` say into which of the history's queues an update goes.
-    `at_start` has the lines of the log once the server listens. `stopping` is called once the server is asked to stop,
-    before the last answers are sent, `closing` after them, the last first. `samples` give the numbers of /metrics,
-    `problems` what is wrong, by the part's name; `received` counts by page, outcome and source; `lags` has how long
-    after its provider said it the last new update came, by page and source.
+    `outputs` get every new update, and return at once. `wants` return the history's queues that an update goes into.
+    `at_start` has lines for the log once the server listens. `stopping` are called when the server is asked to stop,
+    before the last answers are sent; `closing` after them, in reverse order. `samples` return metrics, `problems` what
+    is wrong by the part's name. `received` counts by page, outcome and source. `lags` has the lag of the last new
+    update in seconds, by page and source.
     """
 
     history: History
@@ -71,39 +71,41 @@ class Pipeline:
     lags: dict[Labels, float] = field(default_factory=dict)
 
     def record(self, update: Update, source: Source) -> bool:
-        """Record an update and, if it is new, hand it to every output; return whether it is new; raise Unavailable."""
+        """Record an update and hand it to every output if it is new; return whether it is; raise Unavailable."""
         incident = self.history.add(update, [queue for wants in self.wants for queue in wants(update)])
         self.count(update.page, "duplicate" if incident is None else "accepted", source)
         if incident is None:
             return False
-        lag, series = update.lag, (update.page, source)
-        if lag is not None:
-            known = series in self.lags or len(self.lags) < MOST_LAGS
-            self.lags[series if known else ("other", source)] = lag
+        if (lag := update.lag) is not None:
+            series = (update.page, source)
+            has_room = series in self.lags or len(self.lags) < MOST_LAGS
+            self.lags[series if has_room else ("other", source)] = lag
         self.announce(incident, update)
         return True
 
     def count(self, page: str, outcome: str, source: Source = "push") -> None:
-        """Count what was received; pages past a bound, which strangers could name without end, together."""
+        """Count what was received; past MOST_COUNTED as the page `other`, as senders could name pages without end."""
         if (page, outcome, source) not in self.received and len(self.received) >= MOST_COUNTED:
             page = "other"
         self.received[page, outcome, source] += 1
 
     def announce(self, incident: Incident, update: Update) -> None:
-        """Hand a new update to every output, unless it was over before anybody asked."""
-        for output in () if update.is_past else self.outputs:
+        """Hand a new update to every output, unless it is past."""
+        if update.is_past:
+            return
+        for output in self.outputs:
             try:
                 output(incident, update)
-            except Exception as error:  # noqa: BLE001  # an output hinders neither the others nor the answer
+            except Exception as error:  # noqa: BLE001  # a failed output stops neither the others nor the answer
                 log.error("output failed: %s", describe_error(error))
 
     def what_is_wrong(self) -> dict[str, str]:
-        """Return what is wrong, by the part's name; empty where all is well."""
+        """Return what is wrong, by the part's name; empty if all is well."""
         found = {name: problem for problems in self.problems for name, problem in problems().items()}
         return {name: problem for name, problem in found.items() if problem}
 
     def stop(self) -> None:
-        """Tell every part that the server stops."""
+        """Tell every part that the server is stopping."""
         for stop in self.stopping:
             stop()
 
@@ -113,7 +115,7 @@ class Pipeline:
             close()
 
     def announce_recovered(self) -> None:
-        """Hand on, for ever, what the history recorded without its sender's knowing."""
+        """Hand on, for ever, what the history recorded but could not acknowledge to its sender."""
         while True:
             try:
                 self.announce(*self.history.recovered())

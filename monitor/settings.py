@@ -1,8 +1,7 @@
-"""Settings: what the environment may say, checked before anything starts.
+"""Settings: read from the environment and checked before anything starts; the commands of the command line.
 
-They are Flask's config, read by `from_prefixed_env("MONITOR")`; a text stays text: a token of digits is no number. Each
-part declares its own in SETTINGS, by name without MONITOR_, with a check that returns the value as it is used or raises
-ValueError; those here are the core's.
+Settings are Flask's config, read by `from_prefixed_env("MONITOR")` as text: a token of digits is no number. A part
+declares its own in SETTINGS: a name without MONITOR_, and a check that returns the value to use or raises ValueError.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Settings = Mapping[str, Check]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of a command: its own value, and the values of each of its options; `read` returns the settings."""
+    """The arguments of a command: its own value, and those of each of its options; `read` returns the settings."""
 
     value: str
     given: Mapping[str, Sequence[str]]
@@ -35,11 +34,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an option of the command line does instead of running the server, of which it starts nothing.
+    """What an option of the command line runs in place of the server.
 
-    `run` returns the exit code; it may raise BadSetting. Each of `options`, by name with its help, takes a value and
-    may be given again. With a `metavar` the command takes a value, too, which may be left out: a URL is then that of
-    this machine.
+    `run` returns the exit code; it may raise BadSetting. `options` maps a name to its help; each takes a value and may
+    be repeated. With a `metavar` the command itself takes an optional value; URL's default is this machine's monitor.
     """
 
     help: str
@@ -48,11 +46,11 @@ class Command:
     metavar: str | None = None
 
 
-COMMAND_LINE = ("HOST", "PORT")  # whose defaults they are
+COMMAND_LINE = ("HOST", "PORT")  # MONITOR_HOST and MONITOR_PORT are defaults of the command line
 
 
 class BadSetting(ValueError):
-    """A setting that cannot be used; the text names it in one line and never holds a secret."""
+    """A setting that cannot be used; the text is one line that names it, without any secret."""
 
 
 def token(value: str) -> str:
@@ -63,7 +61,7 @@ def token(value: str) -> str:
 
 
 def webhook_token(value: str) -> str | dict[str, str]:
-    """Check a token, or a JSON object of the page that each token may speak for."""
+    """Check a token, or a JSON object with the page that each token may speak for."""
     if not value.lstrip().startswith("{"):
         return token(value)
     try:
@@ -76,7 +74,7 @@ def webhook_token(value: str) -> str | dict[str, str]:
 
 
 def whole_number(unit: str, lowest: int, highest: int) -> Check:
-    """Return the check for a whole number of some unit."""
+    """Return a check for a whole number of a unit."""
 
     def check(value: str) -> int:
         if not (value.isascii() and value.isdigit() and lowest <= int(value[:9]) <= highest):
@@ -87,7 +85,7 @@ def whole_number(unit: str, lowest: int, highest: int) -> Check:
 
 
 def from_json(value: str) -> Any:
-    """Return the JSON of a setting; raise ValueError where it is none or cannot be stored."""
+    """Return the value of a setting that is JSON; raise ValueError if it is not or cannot be stored."""
     try:
         found = json.loads(value)
         encoded = json.dumps(found, ensure_ascii=False)
@@ -99,7 +97,7 @@ def from_json(value: str) -> Any:
 
 
 def load(module: str) -> ModuleType:
-    """Return a part's module; raise ValueError where a library that it needs is not installed."""
+    """Return a part's module; raise ValueError if a library that it needs is missing."""
     try:
         return import_module(module)
     except ModuleNotFoundError as missing:
@@ -107,7 +105,7 @@ def load(module: str) -> ModuleType:
 
 
 def parts(room: str) -> list[ModuleType]:
-    """Return the optional parts of a room: its folders. One that was deleted is not missed."""
+    """Return the optional parts of a room: the folders that it has."""
     return [import_module(f"{room}.{m.name}") for m in iter_modules(import_module(room).__path__) if m.ispkg]
 
 
@@ -117,7 +115,7 @@ def declared_by(*modules: ModuleType) -> Settings:
 
 
 def commands_of(*modules: ModuleType) -> Mapping[str, Command]:
-    """Return the commands that these modules have, by option."""
+    """Return the commands that these modules declare, by option."""
     return {option: command for module in modules for option, command in getattr(module, "COMMANDS", {}).items()}
 
 
@@ -125,24 +123,24 @@ SETTINGS: Settings = {"WEBHOOK_TOKEN": webhook_token, "READ_TOKEN": token}
 
 
 def names(declared: Settings) -> str:
-    """Return the names of all settings, for a reader."""
+    """Return the names of all settings as a list for people."""
     return ", ".join(f"MONITOR_{name}" for name in (*COMMAND_LINE, *declared))
 
 
 def from_environment(declared: Settings) -> dict[str, object]:
-    """Return the settings in the environment, named without MONITOR_; raise BadSetting."""
+    """Return the checked settings of the environment, by name without MONITOR_; raise BadSetting."""
     config = Config("")
     config.from_prefixed_env("MONITOR", loads=str)
     for name in COMMAND_LINE:
         config.pop(name, None)
-    if "DATABASE_URL" in os.environ and "DATABASE_URL" in declared:  # as hosts set it
+    if "DATABASE_URL" in os.environ and "DATABASE_URL" in declared:  # the name that hosts use
         config.setdefault("DATABASE_URL", os.environ["DATABASE_URL"])
     return checked(config, declared)
 
 
 def checked(given: Mapping[str, object], declared: Settings) -> dict[str, object]:
-    """Return the settings as they are used; raise BadSetting for an unknown name or a bad value."""
-    # Flask makes a dict of a name with two underscores.
+    """Return the values to use; raise BadSetting for an unknown name or a bad value."""
+    # Flask turns a name with two underscores into a dict.
     if unknown := [name for name, value in given.items() if name not in declared or isinstance(value, dict)]:
         raise BadSetting(f"MONITOR_{unknown[0]} is not a setting or not written so; there are {names(declared)}")
     values: dict[str, object] = {}

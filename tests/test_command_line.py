@@ -1,4 +1,4 @@
-"""The command line and the environment: what is understood, what is refused, and what the clock may do meanwhile."""
+"""The command line and the environment, accepted and refused; and a wall clock that jumps."""
 
 import ast
 import contextlib
@@ -19,7 +19,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def run(*arguments, **environment):
-    """Run the program until it ends by itself."""
+    """Run the program until it ends by itself; fail after 10 s."""
     command = [sys.executable, "event_monitor.py", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=CLEAN | environment, capture_output=True, text=True, timeout=10, check=False
@@ -236,7 +236,7 @@ def test_the_port_may_stand_in_the_environment_where_that_of_the_host_stands_too
 
 @pytest.fixture
 def clock(start, tmp_path):
-    """A monitor under a clock of its own, and a function that sets it; only the wall clock jumps."""
+    """A monitor with a wall clock of its own, and a function that sets it; the monotonic clock is the machine's."""
     found = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
     assert found, "the clock cannot be moved: apt-get install faketime"
     rate = tmp_path / "clock"

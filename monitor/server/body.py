@@ -1,7 +1,7 @@
-"""A request's body, as `wsgi.input`: strictly framed, and counted as it comes against what all bodies may hold.
+"""A request's body, as `wsgi.input`: strictly framed, and counted against the budget of all bodies as it is read.
 
-Nothing of it is read before the application asks. What is malformed or ends early raises Malformed; past the budget,
-NoRoom goes through the application, up to the connection, which answers 503.
+The body is read when the application asks for it. A malformed or truncated body raises Malformed. A body over the
+budget raises NoRoom, which passes through the application to the connection; the connection answers 503.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from monitor.server.headers import Malformed, field
 from monitor.server.turns import take_turns
 
-PIECE = 16 * 1024  # what a read that waits has set aside, for each connection
-PIECES_AT_A_TIME = 64  # a body that is always there already would let nobody else have their turn
-UNCOUNTED = 16 * 1024  # of each body: stalled ones keep nobody's webhook out
+PIECE = 16 * 1024  # bytes that a waiting read allocates, for each connection
+PIECES_AT_A_TIME = 64  # then other connections get a turn: a body may arrive as fast as it is read
+UNCOUNTED = 16 * 1024  # bytes of each body: stalled bodies must not lock out small webhooks
 LONGEST_CHUNK_HEAD, MOST_TRAILER_BYTES = 4096, 8192
 MOST_EXCESS = 16 * 1024  # bytes of chunk heads, less 16 a chunk and twice its data, as Go's net/http bounds them
 
@@ -24,36 +26,31 @@ _chunk_head = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\0\r\n]*)?\r\n")
 
 
 class NoRoom(BaseException):
-    """Requests or answers under way hold all that they may; no Exception, as an application would answer it itself."""
+    """A budget is used up. No Exception: an application would catch one, and answer 500."""
 
 
+@dataclass(slots=True)
 class Budget:
-    """Bytes that are held together, at most so many."""
+    """How many bytes of one kind are `held` at the moment by all connections together, and may be at most."""
 
-    def __init__(self, most: int, what: str) -> None:
-        self._most, self._what = most, what
-        self.held = 0
+    most: int
+    kind: str
+    held: int = 0
 
     def check(self, size: int) -> None:
-        """Raise NoRoom unless there is room for so many more."""
-        if self.held + size > self._most:
-            raise NoRoom(f"{self._what} under way hold {self._most} bytes together")
-
-    def take(self, size: int) -> None:
-        self.held += size
-
-    def give_back(self, size: int) -> None:
-        self.held -= size
+        """Raise NoRoom unless `size` bytes more may be held."""
+        if self.held + size > self.most:
+            raise NoRoom(f"{self.kind} under way hold {self.most} bytes together")
 
 
 class Body(io.RawIOBase):
-    """One body. `is_read` says that all of it was read: what follows on the connection is the next request."""
+    """One body. `is_read` says that all of it was read: the next byte on the connection begins the next request."""
 
     def __init__(
-        self, reader: io.BufferedReader, length: int | None, budget: Budget, before: Callable[[], None] | None = None
+        self, reader: io.BufferedReader, length: int | None, budget: Budget, go_on: Callable[[], None] | None
     ) -> None:
-        """Read so many bytes, or None for chunks; call `before` first, if anything is read at all."""
-        self._reader, self._budget, self._before = reader, budget, before
+        """Read `length` bytes, or chunks if it is None; call `go_on` before the first byte is read."""
+        self._reader, self._budget, self._go_on = reader, budget, go_on
         self._is_chunked, self._left = length is None, length or 0
         self._read = self._held = self._excess = self._pieces = 0
         self.is_read = length == 0
@@ -63,7 +60,7 @@ class Body(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return so many bytes, or all that are left; fewer only at the end."""
+        """Return `size` bytes, or all bytes that are left; fewer only at the end."""
         most = sys.maxsize if size is None or size < 0 else size
         first = self._next(most)
         if self.is_read or len(first) == most:
@@ -79,42 +76,37 @@ class Body(io.RawIOBase):
         return len(piece)
 
     def release(self) -> None:
-        """Give back to the budget what was read: it is held no more."""
-        self._budget.give_back(self._held)
+        """Give what was read back to the budget: nobody holds it any more."""
+        self._budget.held -= self._held
         self._read = self._held = 0
 
     def _discard(self) -> None:
-        """Read on to where the next request begins, unless that is unknown; pywsgi calls this after the answer."""
-        try:
-            # A client that was not told to go on may send a body or not.
-            while not self._is_broken and not self._before and self._next(PIECE):
+        """Read on to the next request, unless nobody knows where it begins; pywsgi calls this after the answer."""
+        with suppress(Malformed, OSError, NoRoom):
+            # A client that waits for 100 Continue in vain may send its body or not.
+            while not self._is_broken and not self._go_on and self._next(PIECE):
                 self.release()
-        except (Malformed, OSError, NoRoom):
-            pass
 
     def _next(self, most: int) -> bytes:
-        """Return what has come of the body, at most so many bytes; none at its end."""
+        """Return the next bytes that have arrived, at most `most`, counted; none at the end."""
         if self.is_read or not most:
             return b""
         try:
             piece = self._piece(most)
-            self._count(len(piece))
+            self._read += len(piece)
+            if (more := self._read - UNCOUNTED - self._held) > 0:
+                self._budget.check(more)
+                self._budget.held += more
+                self._held += more
         except BaseException:
             self._is_broken = True
             raise
         return piece
 
-    def _count(self, size: int) -> None:
-        self._read += size
-        if (more := self._read - UNCOUNTED - self._held) > 0:
-            self._budget.check(more)
-            self._budget.take(more)
-            self._held += more
-
     def _piece(self, most: int) -> bytes:
-        if self._before:
-            self._before()
-            self._before = None
+        if self._go_on:
+            self._go_on()
+            self._go_on = None
         if self._is_chunked and not self._left:
             self._begin_chunk()
             if self.is_read:
@@ -145,7 +137,7 @@ class Body(io.RawIOBase):
             self.is_read = True
 
     def _read_trailers(self) -> None:
-        """Check the fields that follow the last chunk, and drop them."""
+        """Check and drop the fields after the last chunk."""
         left = MOST_TRAILER_BYTES
         while (line := self._reader.readline(left + 1)) != b"\r\n":
             left -= len(line)

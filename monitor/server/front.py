@@ -1,7 +1,7 @@
-"""The front: answers what is posted often, before Flask, whose own work takes as long as all the rest of a webhook.
+"""The front: answers webhooks before Flask does. Flask's own work takes as long as all the rest of a webhook.
 
-What the front does not answer goes on to Flask with its body and its error, so that nothing is read or recorded twice.
-It steps aside whenever the app has functions to run before, after or around a request.
+A request that the front does not answer goes on to Flask with its body and its error, so that nothing is read or
+recorded twice. The front steps aside whenever the app has functions to run before, after or around a request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flask import Flask, signals
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-ERROR = "event_monitor.error"  # in the environ, for Flask's handlers to answer
+ERROR = "event_monitor.error"  # the key in the environ of the error that Flask's handlers answer
 BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
 _receivers = attrgetter("receivers")
 
@@ -26,7 +26,7 @@ Take = Callable[["WSGIEnvironment"], bytes]
 
 
 class Front:
-    """A WSGI application before Flask; `takes` has the paths whose POST it answers, each with what makes the answer."""
+    """A WSGI application before Flask; `takes` has the paths whose POST it answers, each with the function for it."""
 
     def __init__(self, app: Flask) -> None:
         self.takes: dict[str, Take] = {}
@@ -51,14 +51,14 @@ class Front:
     def _answer(self, take: Take, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             answer = take(environ)
-        except Exception as error:  # noqa: BLE001  # whatever it is, Flask's handlers answer it
+        except Exception as error:  # noqa: BLE001  # Flask's handlers answer it
             environ[ERROR] = error
             return self._flask(environ, start_response)
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
         return (answer,)
 
     def counts(self) -> dict[tuple[str, ...], float]:
-        """Return how many took at most so many seconds, by each limit of a histogram of Prometheus."""
+        """Return for each bucket of a Prometheus histogram how many requests took at most so many seconds."""
         limits = [(str(limit),) for limit in (*BUCKETS, "+Inf")]
         return dict(zip(limits, accumulate(self._counts), strict=True))
 

@@ -1,4 +1,4 @@
-"""The log: one line a record on stderr, through a Printer, as nobody may be reading that either."""
+"""The log: one line a record on stderr, through a Printer, as a full pipe there must stop nothing either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitor.server.printer import Printer
 
 
 def log_to_stderr() -> Printer:
-    """Write the program's log to stderr from now on; return what writes it."""
+    """Write the program's log to stderr from now on; return its Printer."""
     stderr = Printer("stderr", sys.__stderr__.fileno() if sys.__stderr__ else None)
     formatter = _OneLine("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = gmtime
@@ -23,7 +23,7 @@ def log_to_stderr() -> Printer:
 
 
 class _OneLine(logging.Formatter):
-    """What is logged may quote a stranger: it can neither forge a line nor drive a terminal."""
+    """Escapes what a record quotes from outside: it can neither forge a line nor drive a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

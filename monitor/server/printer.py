@@ -1,7 +1,7 @@
-"""Print without ever waiting: a text is written in its caller's turn; only what the descriptor does not take waits.
+"""Print without blocking: the caller writes its text itself; what the descriptor does not take waits in a queue.
 
-A plain print stops the whole server once a pipe that nobody reads is full (after 64 KiB). Used for stdout,
-which carries updates and nothing else, and for stderr, which carries the log.
+A plain print stops the whole server once a pipe that nobody reads is full (after 64 KiB). stdout carries updates and
+nothing else, stderr the log; both are written here.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from time import monotonic
 import gevent
 from gevent.monkey import get_original
 
-MOST_WAITING = 10_000
-PAUSE_WHEN_BLOCKED, PAUSE_AFTER_ERROR = 0.05, 1.0
+MOST_WAITING = 10_000  # texts
+PAUSE_WHEN_BLOCKED, PAUSE_AFTER_ERROR = 0.05, 1.0  # seconds
 
 # gevent's own poll does not know regular files, which are always writable.
 _Poll = get_original("select", "poll")
 
 
 class Printer:
-    """Writes texts in their order to a file descriptor (None: there is none); drops and counts past a bound.
+    """Writes texts in order to a file descriptor (None: it is closed); past MOST_WAITING it drops and counts them.
 
-    `problem` says what keeps it from writing, or is None; each change of it is told to `tell`.
+    `problem` says what keeps it from writing, or is None. Each change of it goes to `tell` as a sentence.
     """
 
     def __init__(self, name: str, descriptor: int | None, tell: Callable[[str], None] = lambda _: None) -> None:
@@ -46,7 +46,7 @@ class Printer:
             self._poll.register(self._descriptor, select.POLLOUT)
 
     def write(self, text: str) -> None:
-        """Write a text now, or once it can be written; return at once."""
+        """Write a text now, or as soon as the descriptor takes it; return at once."""
         if not self._is_open or len(self._waiting) >= MOST_WAITING:
             if self.dropped == 0 and self._is_open:
                 self._tell(f"{self.name}: {MOST_WAITING} texts wait, further ones are dropped and counted")
@@ -58,7 +58,7 @@ class Printer:
             self._writer = gevent.spawn(self._retry)
 
     def drain(self, seconds: float) -> None:
-        """Wait until all is written, at most so long; count what is left as dropped."""
+        """Wait until all texts are written, at most so many seconds; count the rest as dropped."""
         if self._writer:
             self._writer.join(seconds)
         self.dropped += len(self._waiting)
@@ -69,7 +69,7 @@ class Printer:
         self._writer = None
 
     def _write_waiting(self) -> float:
-        """Write what the descriptor takes without blocking; return after how long to try again, 0 if nothing waits."""
+        """Write what the descriptor takes without blocking; return the seconds until the next try, 0 if none is due."""
         try:
             while self._waiting:
                 if self._may_block and not self._poll.poll(0):
@@ -87,7 +87,7 @@ class Printer:
         return 0.0
 
     def _gather(self) -> bytes:
-        """Return as many whole texts as a pipe that is writable takes without blocking, or the beginning of one."""
+        """Return as many whole texts as a writable pipe takes without blocking, or the beginning of one."""
         texts: list[bytes] = []
         size = 0
         for text in self._waiting:
@@ -120,10 +120,10 @@ class Printer:
 
 
 def _unblocked(descriptor: int) -> tuple[int, bool]:
-    """Return what takes writes in place of a descriptor, and whether one of them may block.
+    """Return the descriptor to write to in place of this one, and whether a write to it may block.
 
-    A pipe or a terminal is opened once more: the shell shares the descriptor, which stays as it is. A terminal that is
-    writable promises room for one byte only.
+    A pipe or a terminal is opened again as non-blocking: the shell shares the given descriptor, which stays unchanged.
+    (A terminal that polls as writable promises room for one byte only.)
     """
     mode = os.fstat(descriptor).st_mode
     if not (stat.S_ISFIFO(mode) or os.isatty(descriptor)):
@@ -131,5 +131,5 @@ def _unblocked(descriptor: int) -> tuple[int, bool]:
     path = os.ttyname(descriptor) if os.isatty(descriptor) else f"/proc/self/fd/{descriptor}"
     try:
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), False
-    except OSError:  # it belongs to somebody else, as after `su`, or is read no more
+    except OSError:  # it belongs to another user, as after `su`, or its reader is gone
         return descriptor, True

@@ -1,4 +1,4 @@
-"""Turns: whoever computes for long lets others be answered in between."""
+"""Turns: code that computes for long lets other requests be answered in between."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import gevent
 
 
 def take_turns() -> None:
-    """Let others be answered; after sleep(0) the loop would run a hundred callbacks before it looks at a socket."""
+    """Let others be answered. After sleep(0) the loop would run up to 100 callbacks before it looks at a socket."""
     gevent.sleep(1e-6)

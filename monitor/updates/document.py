@@ -1,4 +1,4 @@
-"""States as JSON documents, in Statuspage's own shape and names, and back.
+"""States to JSON documents, in Statuspage's own shape and names, and back.
 
 https://developer.statuspage.io/#tag/incidents
 """
@@ -17,9 +17,9 @@ Document = dict[str, Any]
 
 
 def document(incident: Incident) -> Document:
-    """Return an incident as Statuspage's API gives it; `is_cut` is there where a story was too long to keep whole.
+    """Return an incident as Statuspage's API does, with `is_cut` if its story was too long to keep whole.
 
-    A component's change also says which change it was.
+    A component's change also has `component_update`.
     """
     served = _without_story(incident) | {
         "resolved_at": iso(incident.ended_at),
@@ -40,7 +40,7 @@ def document(incident: Incident) -> Document:
 
 
 def summary(state: State) -> Document:
-    """Return one update by itself: the incident without its story, and the `message` as it is printed."""
+    """Return one update: the incident without its story, and its `message` as it is printed."""
     return _without_story(state) | {"message": message(state)}
 
 

@@ -1,19 +1,19 @@
-"""What can go wrong with what a stranger sends or asks, and with the history; every text may be shown to the client."""
+"""Errors in what a client sends or asks, and of the history; the client may see every text."""
 
 from __future__ import annotations
 
 
 class NotAnUpdate(ValueError):
-    """The payload cannot be read; the text says what is wrong and where."""
+    """The payload is not a readable update; the text says what is wrong and where."""
 
 
 class UnknownShape(ValueError):
-    """A JSON object of a kind that is not known here; the text says so."""
+    """The payload is a JSON object of an unknown kind; the text says so."""
 
 
 class BadQuery(ValueError):
-    """A query string that cannot be answered; the text names the parameter."""
+    """The query string cannot be answered; the text names the parameter."""
 
 
 class Unavailable(Exception):
-    """The history cannot be written or read just now; the text says why. The sender shall send again."""
+    """The history cannot be written or read at the moment; the text says why. The sender should retry."""

@@ -1,7 +1,8 @@
-"""Incident: the folded state of one incident, maintenance or component's change, with its story.
+"""Incident: the state of one incident, maintenance or component's change after all its updates, with its story.
 
-An incident is open until its newest update says that it is over. A component's change is the time that the component
-spent in that status: the history ends it at the next (`ended`). It is open until then, unless it is operational.
+An incident is open until its newest update says that it is over. A component's change stands for the time that the
+component spends in a status. The history ends it (`ended`) at the component's next change; it is open until then,
+unless its status is operational.
 """
 
 from __future__ import annotations
@@ -18,31 +19,31 @@ from monitor.updates.update import IncidentUpdate, State, Update, bounded, said_
 
 AnyState = TypeVar("AnyState", bound=State)
 
-SECONDS_AHEAD = 86_400  # a time further ahead of our clock orders as its arrival
+SECONDS_AHEAD = 86_400  # an update further ahead of our clock is ordered by its arrival
 
 
 @dataclass(slots=True)
 class Incident(State):
-    """A State as its newest update left it; `is_polled` says that no push brought that.
+    """A State after its newest update; `is_polled` says that polling found that update.
 
-    `resolved_at` is what the page says, of a component's change the next change; `ended_at` is when it ended.
+    `resolved_at` is the page's own word, or the instant of the component's next change. `ended_at` is when it ended.
     """
 
     is_polled: bool = False
 
     @property
     def began_at(self) -> datetime:
-        """When it began: a maintenance when it is scheduled for."""
+        """When it began; a maintenance begins when it is scheduled for."""
         return self.scheduled_for or self.created_at
 
     @property
     def is_upcoming(self) -> bool:
-        """Tell a maintenance that is announced and has not begun."""
+        """Tell whether this is a maintenance that is announced and has not begun."""
         return self.status == "scheduled" and is_maintenance(self)
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended: what says so first counts, as a postmortem follows later; None while it is open."""
+        """When it ended, or None while open: the time of the first entry that says so, as a postmortem may follow."""
         if self.is_open:
             return None
         said = None
@@ -53,45 +54,47 @@ class Incident(State):
         return min(filter(None, (self.resolved_at, said)), default=self.updated_at)
 
     def is_ahead_of(self, update: Update) -> bool:
-        """Tell whether an update that this is the outcome of is late: what it says was over before it came."""
+        """Tell whether an update, already folded in, came late: what it says was over before it arrived."""
         return update.updated_at < self.updated_at or (self.is_component_update and self.resolved_at is not None)
 
 
-_values = attrgetter(*[field.name for field in fields(State)], "is_polled")  # of an update, as Incident takes them
+_values = attrgetter(*[field.name for field in fields(State)], "is_polled")  # Incident's arguments, from an Update
 
 
 def fold(incident: Incident | None, update: Update) -> Incident:
-    """Return the incident with one more of its updates, in whatever order they come.
+    """Return the incident after one more update; updates may arrive in any order.
 
-    The state is that of the newest update, the story every entry that any of them brought, newest first.
-    `created_at` stays what it was at first sight, so that an incident keeps its place in a listing.
+    The state is that of the newest update. The story has every entry of every update, newest first. `created_at` stays
+    that of the first update to arrive, so that an incident keeps its place in a listing.
     """
     new = Incident(*_values(update))
     if update.updated_at.timestamp() > time() + SECONDS_AHEAD:
         new.updated_at = datetime.now(UTC)
     entries = update.incident_updates
     if None in [entry.updated_at for entry in entries]:
-        entries = tuple(_dated(entry, update.updated_at) for entry in entries)
-    if incident is not None:
-        is_late = new.updated_at < incident.updated_at
-        # Of entries in the same second the one that came later is the newer.
-        story, is_cut = _story(incident.incident_updates + entries if is_late else entries + incident.incident_updates)
-        new = incident if is_late else new
-        is_cut = is_cut or incident.is_cut or update.is_cut
-        new = replace(new, created_at=incident.created_at, incident_updates=story, is_cut=is_cut)
-        if incident.is_component_update:
-            new.resolved_at = incident.resolved_at
-    elif len(entries) > 1 or entries is not update.incident_updates:  # the common case, one entry, costs nothing
-        new.incident_updates, is_cut = _story(entries)
-        new.is_cut = new.is_cut or is_cut
-    return new
+        at = update.updated_at  # for entries without a time, as the story is sorted by time
+        entries = tuple([replace(entry, updated_at=entry.updated_at or entry.time or at) for entry in entries])
+    if incident is None:
+        if len(entries) > 1 or entries is not update.incident_updates:  # else nothing to do: the common case
+            new.incident_updates, is_cut = _story(entries)
+            new.is_cut = new.is_cut or is_cut
+        return new
+    is_late = new.updated_at < incident.updated_at
+    # Of two entries in the same second, the later arrival counts as newer.
+    story, is_cut = _story(incident.incident_updates + entries if is_late else entries + incident.incident_updates)
+    is_cut = is_cut or incident.is_cut or update.is_cut
+    newest = incident if is_late else new
+    folded = replace(newest, created_at=incident.created_at, incident_updates=story, is_cut=is_cut)
+    if incident.is_component_update:
+        folded.resolved_at = incident.resolved_at
+    return folded
 
 
 def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> bool:
-    """Tell whether an update is to be told, by its key and by the entries that were told of its incident.
+    """Tell whether an update is to be announced, by its key and by the entries of its incident so far.
 
-    A new key is news, unless polling told the same before the push arrived. A known key is news where its newest entry
-    was never told: another entry in the same second.
+    A new key is news, unless polling told the same before the push arrived. A known key is news if its newest entry
+    is unknown: another entry in the same second.
     """
     if incident is None or not update.incident_updates:
         return is_new_key
@@ -108,13 +111,8 @@ def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, s
 
 
 def ended(change: Incident, at: datetime) -> Incident:
-    """Return a component's change that ends then, unless it ended before."""
+    """Return a component's change that ends at an instant, unless it ended before."""
     return replace(change, resolved_at=min(at, change.resolved_at or at))
-
-
-def _dated(entry: IncidentUpdate, updated_at: datetime) -> IncidentUpdate:
-    """Give an entry without a time that of the update that brought it: the story is in the order of time."""
-    return replace(entry, updated_at=entry.updated_at or entry.time or updated_at)
 
 
 def _story(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...], bool]:
@@ -128,7 +126,7 @@ def _story(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...
 
 
 def identity_of(entry: IncidentUpdate) -> object:
-    """Return what tells an entry of an incident apart: its id, or without one what it says and when."""
+    """Return an entry's id, or without one what it says and when: unique within its incident."""
     return entry.id or (entry.status, entry.body, entry.display_at or entry.created_at)
 
 
@@ -137,17 +135,16 @@ def _edited(entry: IncidentUpdate) -> float:
 
 
 def without_story(state: AnyState) -> AnyState:
-    """Return a state without its story and postmortem: its message is the newest of that."""
+    """Return a state without its story and postmortem; its message has the newest entry."""
     if len(state.incident_updates) < 2 and not state.postmortem_body:
         return state
     return replace(state, incident_updates=(), postmortem_body=None)
 
 
 def size_of(state: State) -> int:
-    """Return about how many bytes a state keeps, and something for every object."""
+    """Return about how many bytes a state takes in memory."""
     size = 400 + len(state.page) + len(state.name) + len(state.message)
-    for text in (state.shortlink, state.postmortem_body):
-        size += len(text) if text else 0
+    size += len(state.shortlink or "") + len(state.postmortem_body or "")
     for component in state.components:
         size += 100 + len(component.name)
     for entry in state.incident_updates:

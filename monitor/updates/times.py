@@ -1,4 +1,4 @@
-"""Instants: from what a provider writes to an aware datetime in UTC, and back to ISO 8601 and to microseconds."""
+"""Instants: a provider's text to an aware datetime in UTC, and back to ISO 8601 and to microseconds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from functools import lru_cache
 from dateutil import parser as dateutil_parser
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST_YEAR, LAST_YEAR = 1970, 2099  # a typing error must not stand above every real update for ever
+FIRST_YEAR, LAST_YEAR = 1970, 2099  # an update with a mistyped year must not stand above all others for ever
 
 _offset_from_a_name = re.compile(r"[A-Za-z]\s*[+-]\s*\d")
 _four_digit_year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 
 def instant(value: object, *, is_iso: bool = False) -> datetime | None:
-    """Return an instant in UTC: ISO 8601 (without an offset: UTC), or a date written out with year, month, day.
+    """Return an instant in UTC, or None: ISO 8601 (without an offset: UTC), or a date with year, month and day.
 
-    Where many are read, only ISO is to be: dateutil takes 0.2 ms for a short text, and 27 s for a million digits.
+    `is_iso` allows ISO alone, for callers that read many: dateutil takes 0.2 ms a text, and 27 s for a million digits.
     """
     return _instant(value, is_iso) if isinstance(value, str) and 8 <= len(value) <= 64 else None
 
 
-@lru_cache(maxsize=1024)  # an entry's three times are mostly one
+@lru_cache(maxsize=1024)  # the three times of an entry are mostly the same
 def _instant(value: str, is_iso: bool) -> datetime | None:
     try:
         try:
@@ -33,14 +33,14 @@ def _instant(value: str, is_iso: bool) -> datetime | None:
                 return None
             found = _written_out(value)
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, ArithmeticError):  # what dateutil lets out: ParserError, OverflowError, InvalidOperation
+    except (ValueError, ArithmeticError):  # dateutil raises ParserError, OverflowError, InvalidOperation
         return None
     return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
 
 
 def _written_out(value: str) -> datetime:
-    """Read `Mon, 03 Nov 2025 14:32:00 GMT` and the like; raise ValueError where dateutil would fill in today."""
-    # dateutil reads the sign of `GMT+3` as POSIX does, the other way round than people.
+    """Read `Mon, 03 Nov 2025 14:32:00 GMT` and the like; raise ValueError if dateutil would fill in parts of today."""
+    # dateutil reads the sign of `GMT+3` as POSIX does: the opposite of what people mean.
     if not value.isascii() or not _four_digit_year.search(value) or _offset_from_a_name.search(value):
         raise ValueError("no year, or an offset of doubtful sign")
     first, second = (
@@ -73,5 +73,5 @@ def microseconds(at: datetime) -> int:
 
 
 def from_microseconds(since_1970: int) -> datetime:
-    """Return the instant that `microseconds` turned into a number."""
+    """Return the instant so many microseconds after 1970."""
     return LONG_AGO + timedelta(microseconds=since_1970)

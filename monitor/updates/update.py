@@ -1,8 +1,8 @@
-"""Update: what one delivery, or one answer of a polled page, said of one incident, maintenance or component.
+"""Update: what one delivery, or one answer of a polled page, says about one incident, maintenance or component.
 
 Times are aware datetimes in UTC. Texts hold no NUL and no lone surrogate, so that every store takes them, and are
-bounded where an Update is made (`bounded`); they are otherwise as the provider wrote them, and `two_lines` is what may
-be shown in a terminal. Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
+bounded when an Update is made. Otherwise they are as the provider wrote them; `two_lines` makes them safe for a
+terminal. Names are Statuspage's: https://developer.statuspage.io/#tag/incidents
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hashlib import blake2b
 from monitor.updates.impacts import ENDED, in_words
 from monitor.updates.text import one_line, plain
 
-LONGEST_NAME = 200  # characters of a name, a title, an id and a word
-LONGEST_BODY, LONGEST_STORY = 32_768, 262_144  # bytes in UTF-8, of one entry and of all
+LONGEST_NAME = 200  # characters of a name, a title, an id or a status
+LONGEST_BODY, LONGEST_STORY = 32_768, 262_144  # bytes in UTF-8, of one entry and of a story
 MOST_COMPONENTS, MOST_INCIDENT_UPDATES = 200, 1000
-LONGEST_LAG = 86_400.0  # seconds: what is older is played again, or filled in
+LONGEST_LAG = 86_400.0  # seconds; an older update is replayed or backfilled
 LONGEST_PAGE, LONGEST_PRODUCT, LONGEST_MESSAGE = 100, 300, 1000  # characters in a line
-NOTHING = "?"  # where nothing of a text may be shown
+NOTHING = "?"  # shown for a text without a printable character
 
 Key = bytes
 
@@ -35,7 +35,7 @@ class Component:
 
     @property
     def identity(self) -> str:
-        """What tells a component apart within its page."""
+        """Its id, or without one its name: unique within its page."""
         return self.id or self.name
 
 
@@ -52,23 +52,23 @@ class IncidentUpdate:
 
     @property
     def time(self) -> datetime | None:
-        """When it was said: Statuspage sorts by display_at, which an editor may set."""
+        """When the provider said it: Statuspage sorts by display_at, which an editor may set."""
         return self.display_at or self.created_at or self.updated_at
 
 
 def said_at(entry: IncidentUpdate) -> float:
-    """Return an entry's time for sorting, in seconds since 1970; one without a time is the oldest."""
+    """Return an entry's time in seconds since 1970, for sorting; an entry without a time is the oldest."""
     return time.timestamp() if (time := entry.time) else 0.0
 
 
 @dataclass(slots=True)
 class State:
-    """What an Update and an Incident have in common.
+    """The fields that an Update and an Incident have in common.
 
-    `page_id` tells pages apart, `page` names one to people. `status` and `impact` are Statuspage's words. Of a
-    component's change `status` is the component's new one, `old_status` the one before, `impact` what the new one
-    means. `is_cut` says that LONGEST_STORY or MOST_INCIDENT_UPDATES left entries out. Nothing is changed once
-    it is made, though not all is frozen: to make a frozen one takes three times as long.
+    `page_id` identifies the page, `page` is its name for people. `status` and `impact` are Statuspage's words. In a
+    component's change, `status` is the component's new status, `old_status` the previous one, and `impact` what the
+    new one means. `is_cut` says that LONGEST_STORY or MOST_INCIDENT_UPDATES left entries out. Nobody changes a State
+    once it is made; it is not frozen because a frozen one takes three times as long to make.
     """
 
     page_id: str
@@ -93,24 +93,24 @@ class State:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it goes on or is still to come; a component's change, until the next or where all is well."""
+        """Tell whether an incident is not over yet, or a component is in this status and it is not operational."""
         if self.is_component_update:
             return self.status != "operational" and self.resolved_at is None
         return self.status not in ENDED
 
     @property
     def subject(self) -> str:
-        """What this is about, within its page: the id of an incident, or of a component that changes."""
+        """The id of the incident or of the component that changes, within its page."""
         return self.components[0].identity if self.is_component_update else self.id
 
 
 @dataclass(slots=True)
 class Update(State):
-    """A State as it was told, with the facts about its delivery.
+    """A State as a provider told it, with the facts about its delivery.
 
-    `unsubscribe` is where the page is told to push no more. `is_named` says that a person or the provider named the
-    page so, `is_polled` that no push brought the update, `is_backlog` that it was said before anybody listened. What
-    `is_past` was over before: it is recorded and not told.
+    `unsubscribe` is the address that ends the page's pushes. `is_named` says that a person or the provider gave the
+    page its name, `is_polled` that polling found the update, `is_backlog` that it is older than the first poll of its
+    page. An update that `is_past` is recorded but not announced.
     """
 
     unsubscribe: str | None = None
@@ -121,50 +121,50 @@ class Update(State):
 
     @property
     def lag(self) -> float | None:
-        """How many seconds ago it was said, by its provider's clock; None for what was not on its way."""
-        if self.is_past or self.is_backlog or (self.is_polled and not self.incident_updates):  # polling concluded it
+        """Seconds since the provider said it, by the provider's clock; None if it did not come straight from there."""
+        if self.is_past or self.is_backlog or (self.is_polled and not self.incident_updates):  # polling inferred it
             return None
         seconds = max(0.0, (datetime.now(UTC) - self.updated_at).total_seconds())
         return seconds if seconds < LONGEST_LAG else None
 
     @property
     def key(self) -> Key:
-        """What makes two updates one, as a digest: page, id and instant, kept apart, as no separator is safe in ids."""
+        """A digest of page, id and instant: the same for the same update. Lengths, as no separator is safe in ids."""
         text = f"{len(self.page_id)} {self.page_id}{len(self.id)} {self.id}{self.updated_at.timestamp().hex()}"
         return blake2b(text.encode(), digest_size=16).digest()
 
 
 def two_lines(state: State) -> str:
-    """Return the two lines of an update, each ended by a newline and neither empty, whatever a provider wrote."""
+    """Return the two printed lines of an update, each with its newline; neither is ever empty."""
     about = product(state)
     return f"[{str(state.updated_at)[:19]}] Product: {about}\nStatus: {message(state) or about}\n"
 
 
 def product(state: State) -> str:
-    """Return what an update is about, in one line: `OpenAI API - Chat Completions, Responses`."""
+    """Return the page and the components, in one line: `OpenAI API - Chat Completions, Responses`."""
     about = one_line(", ".join([component.name for component in state.components]), LONGEST_PRODUCT)
     about = about or one_line(state.name, LONGEST_PRODUCT) or one_line(state.id, LONGEST_PRODUCT) or NOTHING
     return f"{page_name(state)} - {about}"
 
 
 def page_name(state: State) -> str:
-    """Return what a state's page is called, in one line."""
+    """Return the name of a state's page, in one line."""
     return one_line(state.page, LONGEST_PAGE) or one_line(state.page_id, LONGEST_PAGE) or NOTHING
 
 
 def message(state: State) -> str:
-    """Return what an update says, as one line of text; empty where nothing of it may be shown."""
+    """Return the message of an update as one line of text; empty if none of it is printable."""
     said = one_line(plain(state.message), LONGEST_MESSAGE)
     return said or one_line(headline(state.status, state.name), LONGEST_MESSAGE)
 
 
 def headline(status: str | None, name: str) -> str:
-    """Return what stands for a message where a provider wrote none: `Investigating: <title>`."""
+    """Return the message to use if a provider wrote none: `Investigating: <title>`."""
     return f"{in_words(status)}: {name}" if status else name
 
 
 def bounded(entries: Iterable[IncidentUpdate]) -> tuple[tuple[IncidentUpdate, ...], bool]:
-    """Return entries, newest first and within the bounds of a story, and whether the oldest are left out."""
+    """Return the newest entries that fit into the bounds of a story, newest first, and whether others are left out."""
     newest_first = sorted(entries, key=said_at, reverse=True)
     kept, left = 0, LONGEST_STORY
     for entry in newest_first[:MOST_INCIDENT_UPDATES]:

@@ -1,4 +1,4 @@
-"""Requests good and bad: what is let in, what is refused with a sentence, and what is closed; nothing is ever a 5xx."""
+"""Requests good and bad: which are let in, refused with a sentence, or closed; none is ever answered with a 5xx."""
 
 import gzip
 import json
@@ -92,7 +92,7 @@ def test_a_compressed_bomb_is_never_inflated(shared):
 
 
 def chunked(body):
-    """The body as a sender gives it that does not know its length."""
+    """The body in pieces, as a sender gives it that does not know its length."""
     return (body[start : start + 65536] for start in range(0, len(body), 65536))
 
 
@@ -363,7 +363,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    """A monitor that asks for tokens, and never says them."""
+    """A monitor that asks for tokens, and never shows them."""
     tokens = {"MONITOR_WEBHOOK_TOKEN": WEBHOOK_TOKEN, "MONITOR_READ_TOKEN": READ_TOKEN}
     running = Monitor(tmp_path_factory.mktemp("guarded"), environment=tokens)
     yield running

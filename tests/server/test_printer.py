@@ -1,4 +1,4 @@
-"""What is printed when nobody reads, when the reader goes away, and when there is none: the answers never wait."""
+"""stdout when nobody reads it, when its reader goes away, and when it is closed: no answer ever waits for it."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ ONE_PAGE = 4096
 
 
 def post_long(monitor, number, prefix=""):
-    """Post so many updates of 700 characters and more; return their blocks and the longest time that an answer took."""
+    """Post so many updates of 700 characters and more; return their blocks and the seconds of the slowest answer."""
     slowest, messages = 0.0, [f"{prefix}{i} {'x' * 700}" for i in range(number)]
     for message in messages:
         began = time.monotonic()
@@ -28,7 +28,7 @@ def post_long(monitor, number, prefix=""):
 
 
 def problem(monitor):
-    """What /health says of stdout; it answers 200 all the same."""
+    """What /health says about stdout; it answers 200 in any case."""
     health = monitor.get("/health")
     found = health.json()
     assert (health.status_code, found["status"]) == (200, "degraded" if found["problems"] else "ok")
@@ -41,7 +41,7 @@ def logged(monitor):
 
 @pytest.fixture
 def pipe(request):
-    """A pipe that holds one page, or a terminal, as its two descriptors."""
+    """The two descriptors of a pipe that holds one memory page, or of a terminal."""
     if getattr(request, "param", "pipe") == "terminal":
         reading, writing = os.openpty()
     else:
@@ -54,7 +54,7 @@ def pipe(request):
 
 
 def read_all(reading):
-    """All that comes out of a pipe until it stays empty for a while."""
+    """Read a pipe until it stays empty for 0.2 s."""
     os.set_blocking(reading, False)
     text, empty_since = b"", time.monotonic()
     while time.monotonic() - empty_since < 0.2:
@@ -172,7 +172,7 @@ def test_a_full_disk_holds_up_neither_an_answer_nor_the_stop(start):
 
 @pytest.fixture
 def unread_log(pipe):
-    """A monitor whose stderr is a full pipe from the start: its URL."""
+    """The URL and the process of a monitor whose stderr is a full pipe from the start."""
     os.set_blocking(pipe[1], False)
     with contextlib.suppress(BlockingIOError):
         while os.write(pipe[1], b"x" * ONE_PAGE):

@@ -34,7 +34,7 @@ STALLED = HEAD + b"Content-Length: %d\r\n\r\n" % MEBIBYTE + b" " * (MEBIBYTE - 1
 
 
 def dial_many(monitor, number, sent):
-    """So many connections, closed together at the end of a with statement."""
+    """Open so many connections; return them, and what closes them all at the end of a with statement."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as opened:
@@ -82,7 +82,7 @@ def test_1000_half_sent_requests_hold_up_nobody(monitor, sent):
         assert_others_are_answered_within_a_second(monitor)
 
 
-def test_1000_stalled_bodies_hold_up_nobody_and_little_memory(monitor):
+def test_1000_stalled_bodies_hold_up_nobody_and_take_little_memory(monitor):
     connections, opened = dial_many(monitor, 1000, STALLED)
     with opened:
         refused = answer(connections[-1])
@@ -130,7 +130,7 @@ def with_a_mebibyte_to_read(monitor):
     return monitor
 
 
-def test_1000_readers_of_large_answers_hold_up_no_webhook_and_little_memory(with_a_mebibyte_to_read):
+def test_1000_readers_of_large_answers_hold_up_no_webhook_and_take_little_memory(with_a_mebibyte_to_read):
     monitor = with_a_mebibyte_to_read
     _, opened = dial_many(monitor, 1000, b"GET /incidents?limit=100 HTTP/1.1\r\n\r\n" * 3)
     with opened:
@@ -173,7 +173,7 @@ def impatient(tmp_path_factory):
 
 
 def seconds_until_closed(connection, drip=b""):
-    """How long the server keeps a connection, on which these bytes are sent every now and then."""
+    """Return how long the server keeps a connection open while these bytes are sent again and again."""
     began = time.monotonic()
     connection.settimeout(DEADLINE / 10)
     with contextlib.suppress(ConnectionError):
@@ -309,7 +309,7 @@ def test_clients_that_do_not_read_do_not_hold_up_the_stop_beyond_10_s(with_a_meb
 
 
 @pytest.mark.optional
-def test_neither_does_a_slow_service_beside_a_stalled_request_and_a_full_stdout(start):
+def test_a_slow_service_a_stalled_request_and_a_full_stdout_do_not_hold_up_the_stop_beyond_10_s(start):
     service = Endpoint()
     service.seconds = 30
     services = json.dumps([service.url.replace("http:", "json:")])

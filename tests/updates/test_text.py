@@ -1,6 +1,6 @@
-"""HTML becomes text, text becomes one line or a number of bytes: whatever it holds, and in no time.
+"""Any HTML becomes text, any text one line or a number of bytes, in time proportional to its length.
 
-Linear is measured in the thread's own CPU time, so that a busy machine fails no test.
+The time is the thread's own CPU time, so that a busy machine fails no test.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What a foreign web page may not do through the browser of whoever runs the monitor."""
+"""What a foreign web page may not do through a browser on the monitor's machine."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 @pytest.fixture(scope="module")
 def open_to(tmp_path_factory):
-    """Monitors by what guards them: each is started once."""
+    """Start a monitor with these tokens and arguments, or return the one that runs already."""
     running = {}
 
     def monitor(*tokens, arguments=()):
@@ -28,7 +28,7 @@ def open_to(tmp_path_factory):
 
 
 def ask(monitor, method, path, **fields):
-    """The status and the JSON of an answer to a request with these header fields, as a browser gives them."""
+    """Send a request with these header fields, as a browser does; return the status and the JSON of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", monitor.port, timeout=5)
     fields = {name.replace("_", "-"): value for name, value in fields.items()}
     body = json.dumps(incident()) if method == "POST" else None
