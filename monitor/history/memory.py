@@ -25,7 +25,7 @@ from monitor.history.contract import (
 from monitor.history.memory_queue import MemoryQueue, OwnLease
 from monitor.history.query import Query
 from monitor.updates.impacts import impact_of
-from monitor.updates.incident import Incident, ended, fold, is_news, size_of, without_story
+from monitor.updates.incident import Incident, ended, fold, is_news, is_repeat, size_of, without_story
 from monitor.updates.times import microseconds
 from monitor.updates.update import Key, Update
 
@@ -61,6 +61,8 @@ class MemoryHistory:
         identity = (update.page_id, update.id)
         known = self._incidents.get(identity)
         is_new = is_news(known and known[0], update, is_new_key=self._see(update.key))
+        if update.is_component_update:
+            is_new = is_new and not is_repeat(self._last_change(update), update)
         self._page(update.page_id).count(update, is_new)
         if not is_new:
             return None
@@ -180,6 +182,10 @@ class MemoryHistory:
             self._end(changes[at - 1][2], change.updated_at)
         changes.insert(at, place)
         return ended(change, changes[at + 1][0]) if at + 1 < len(changes) else change
+
+    def _last_change(self, update: Update) -> Incident | None:
+        changes = self._changes.get((update.page_id, update.subject))
+        return self._incidents[changes[-1][2]][0] if changes else None
 
     def _end_what_is_operational(self, update: Update) -> None:
         for component in update.components:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from time import time
 from typing import TypeVar
@@ -104,6 +104,16 @@ def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> b
         return identity_of(newest) not in told
     is_told = told.get(identity_of(newest), ...) == newest.body and _what_counts(update) == _what_counts(incident)
     return not (is_told and incident.is_polled and not update.is_polled)
+
+
+def is_repeat(last: Incident | None, push: Update) -> bool:
+    """Tell whether the push of a component's change repeats what polling told of it; `last` is the last change known.
+
+    The ids of the two differ. The page says when both were, to some seconds.
+    """
+    if last is None or not last.is_polled or push.is_polled:
+        return False
+    return push.status == last.status and push.updated_at <= last.updated_at + timedelta(minutes=1)
 
 
 def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, str | None]]]:

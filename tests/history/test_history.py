@@ -371,6 +371,25 @@ def change(minute, status, *, component="c1", **fields):
     return replace(made, components=(Component(component, component.upper(), status),), **fields)
 
 
+def test_a_push_of_a_components_change_that_polling_told_is_not_told_again(history):
+    polled = change(10, "major_outage", is_polled=True)
+    told = [
+        history.add(one) is not None
+        for one in (
+            polled,
+            change(9, "major_outage"),  # the same, by its own id and clock
+            change(9, "degraded_performance"),  # another: it was so before
+            change(9, "major_outage", component="c2"),
+            change(20, "operational"),
+            change(30, "major_outage"),
+            change(31, "major_outage"),  # pushed twice under two ids, which the page says are two
+        )
+    ]
+
+    assert told == [True, False, True, True, True, True, True]
+    assert sum(page.updates for page in history.pages()) == 6
+
+
 def minutes_of_changes(history):
     """How each change began and ended, in minutes after START."""
     return sorted(

@@ -20,7 +20,7 @@ from monitor.history.sql.read import incident_in
 from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, queue, updates
 from monitor.updates.document import stored, summary
 from monitor.updates.impacts import impact_of
-from monitor.updates.incident import Incident, ended, fold, is_news
+from monitor.updates.incident import Incident, ended, fold, is_news, is_repeat
 from monitor.updates.times import from_microseconds, microseconds
 from monitor.updates.update import Update
 
@@ -44,6 +44,8 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
         identity = key[:2]
         before = states.get(identity)
         news = is_news(before, update, is_new_key=key in new_keys)
+        if news and update.is_component_update:
+            news = not is_repeat(_last_change(connection, update), update)
         new_keys.discard(key)  # the same update may stand twice in one batch
         if news:
             states[identity] = fold(before, update)
@@ -160,6 +162,13 @@ def _with_ends(connection: Connection, update: Update, incident: Incident) -> In
         earlier = incidents.c.updated_at < microseconds(update.updated_at)
         _end(connection, select(incidents.c.number, incidents.c.document).where(*row, earlier), update.updated_at)
     return incident
+
+
+def _last_change(connection: Connection, update: Update) -> Incident | None:
+    rows = incidents.c
+    changes = select(rows.document).where(rows.page_id == update.page_id, rows.component == update.subject)
+    last = connection.scalar(changes.order_by(rows.updated_at.desc(), rows.number.desc()).limit(1))
+    return incident_in(last) if last else None
 
 
 def _end_at_the_next(connection: Connection, change: Incident) -> Incident:
