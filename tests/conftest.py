@@ -89,6 +89,17 @@ def incident(incident_id="i1", *, page=None, **fields):
     return made
 
 
+def with_clock(**settings):
+    """What precedes a command whose wall clock libfaketime moves; the monotonic clock stays the machine's.
+
+    Not faketime(1): a process that is killed leaves a semaphore, and the next with its number does not start.
+    """
+    found = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
+    assert found, "the clock cannot be moved: apt-get install faketime"
+    given = {"LD_PRELOAD": found[0], "FAKETIME_DONT_FAKE_MONOTONIC": 1, "DONT_FAKE_MONOTONIC": 1}
+    return ["env", *(f"{name}={value}" for name, value in (given | settings).items())]
+
+
 def environment(url, **settings):
     return {"MONITOR_DATABASE_URL": url, **settings}
 

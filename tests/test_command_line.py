@@ -8,12 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.conftest import ROOT, answer, dial, incident, posted, program, until
+from tests.conftest import ROOT, answer, dial, incident, posted, program, until, with_clock
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("MONITOR_", "PORT", "DATABASE"))}
 
@@ -237,18 +236,10 @@ def test_the_port_may_stand_in_the_environment_where_that_of_the_host_stands_too
 @pytest.fixture
 def clock(start, tmp_path):
     """A monitor with a wall clock of its own, and a function that sets it; the monotonic clock is the machine's."""
-    found = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
-    assert found, "the clock cannot be moved: apt-get install faketime"
     rate = tmp_path / "clock"
     rate.write_text("+0")
-    faked = {
-        "LD_PRELOAD": str(found[0]),
-        "FAKETIME_TIMESTAMP_FILE": str(rate),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    return start(environment=faked), rate.write_text
+    faked = with_clock(FAKETIME_TIMESTAMP_FILE=rate, FAKETIME_NO_CACHE=1)
+    return start(command_before=faked), rate.write_text
 
 
 @pytest.mark.parametrize("jump", ["+1h", "-1h", "+200y", "-50y"])

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 import requests
 
-from tests.conftest import ROOT, environment, incident, payload, until
+from tests.conftest import ROOT, environment, incident, payload, until, with_clock
 from tests.server.test_http import MEBIBYTE, most_memory
 
 QUICK = "from monitor.history.sql import connection; connection.SECONDS_FOR_A_STATEMENT = 1"
@@ -608,7 +608,7 @@ def test_what_is_open_is_not_forgotten_however_old_and_is_told_once(start, url):
 
 def test_a_page_of_which_nothing_came_in_the_days_to_keep_is_forgotten(start, sqlite_url):
     now = datetime.now(UTC)
-    monitor = start(environment=environment(sqlite_url), command_before=["faketime", "-f", "-30d"])
+    monitor = start(environment=environment(sqlite_url), command_before=with_clock(FAKETIME="-30d"))
     monitor.post(incident(updated_at=(now - timedelta(days=30)).isoformat(), status="resolved"))
     monitor.post(incident(page={"id": "p2", "name": "Adatum"}, updated_at=now.isoformat()))
     monitor.stop()
@@ -619,13 +619,13 @@ def test_a_page_of_which_nothing_came_in_the_days_to_keep_is_forgotten(start, sq
 
 
 def test_a_clock_that_jumps_200_years_ahead_forgets_nothing(start, sqlite_url):
-    assert shutil.which("faketime"), "this test needs faketime: apt-get install faketime"
     monitor = start(environment=environment(sqlite_url))
     monitor.post(incident())
     monitor.stop()
 
-    ahead = ["faketime", "-f", "+200y"]
-    later = start(environment=environment(sqlite_url, MONITOR_KEEP_DAYS="30"), command_before=ahead)
+    later = start(
+        environment=environment(sqlite_url, MONITOR_KEEP_DAYS="30"), command_before=with_clock(FAKETIME="+200y")
+    )
     time.sleep(0.3)
 
     assert [found["id"] for found in later.incidents()] == ["i1"]

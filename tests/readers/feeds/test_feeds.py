@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from monitor.senders.pages import KnownPage, pages_of
-from tests.conftest import ROOT, InProcess, environment, incident
+from tests.conftest import ROOT, InProcess, environment, incident, with_clock
 from tests.test_core_alone import HIDDEN
 
 PATHS = ("/feed.atom", "/maintenance.ics", "/api/v2/summary.json", "/api/v2/incidents.json")
@@ -258,7 +258,7 @@ def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(sec
 
 
 def test_a_clock_past_2106_breaks_nothing(start):
-    monitor = start(command_before=["faketime", "-f", "+200y"])
+    monitor = start(command_before=with_clock(FAKETIME="+200y"))
     monitor.post(incident())
 
     assert [monitor.get(path).status_code for path in PATHS] == [200] * 4

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor.pipeline import Sample, pipeline_of
 from monitor.updates.errors import Unavailable
 from monitor.updates.update import IncidentUpdate
-from tests.conftest import ROOT, environment, incident, until
+from tests.conftest import ROOT, environment, incident, until, with_clock
 from tests.history.test_history import update
 from tests.test_core_alone import HIDDEN
 
@@ -334,7 +334,7 @@ def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(sec
 
 
 def test_a_clock_past_2106_breaks_nothing(start):
-    monitor = start(command_before=["faketime", "-f", "+200y"])
+    monitor = start(command_before=with_clock(FAKETIME="+200y"))
     monitor.post(incident())
 
     assert sample(monitor.get("/metrics").text, "event_monitor_last_update_timestamp_seconds", page="Fabrikam") > 2**32
