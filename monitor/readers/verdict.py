@@ -47,7 +47,7 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
     found, unknown = resolve(history, pages, needs)
     incidents, is_cut = _open(history, frozenset().union(*(need.page_ids for need in found)) if needs else None)
     if is_cut:
-        unknown.append(Unknown("", f"more than {MOST_OPEN} incidents are open, of which only the newest were read"))
+        unknown.append(Unknown("", f"{MOST_OPEN} incidents or more are open; only the newest were read"))
     concerned = _concerning(found, incidents) if needs else incidents
     worst_first = sorted(without_covered(concerned), key=_rank)
     worst = min(map(_rank, worst_first), default=NO_RANK)

@@ -266,7 +266,7 @@ def test_an_answer_is_bounded_however_much_is_open(app):
 
     assert (len(answer.json["open"]), answer.json["open_left_out"]) == (50, 450)
     assert len(answer.data) < 1024 * 1024
-    assert "more than 500 incidents are open" in answer.json["unknown"][0]["reason"]
+    assert "500 incidents or more are open" in answer.json["unknown"][0]["reason"]
 
 
 def test_the_nearest_of_many_long_names_are_found_quickly(app):
