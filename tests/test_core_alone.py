@@ -68,6 +68,18 @@ def test_what_only_a_setting_needs_is_not_loaded_without_it():
     assert printed == "set()\n"
 
 
+def test_a_command_that_needs_an_extra_says_how_to_install_it(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDDEN.format(names=extras()))
+    command = [sys.executable, "event_monitor.py", "--test-notify"]
+
+    refused = subprocess.run(
+        command, cwd=ROOT, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+
+    needs = "event_monitor: --test-notify needs apprise: pip install -r requirements-extras.txt\n"
+    assert (refused.returncode, refused.stderr) == (2, needs)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "needed"),
     [

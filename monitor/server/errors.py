@@ -50,6 +50,8 @@ def _refuse(count: Count, error: HTTPException | ValueError) -> Response:
         status, reason = error.code or 500, error.description or error.name
     if status == RequestEntityTooLarge.code:
         reason = f"the body is larger than {LARGEST_BODY} bytes"
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        reason = f"{request.method} is not allowed here, only {' and '.join(sorted(error.valid_methods))}"
     address, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
     reason = f"nothing is served at {address}" if reason == NotFound.description else _token.sub(r"\1…", reason)
     log.warning("refused: %s %s: %d %s%s", request.method, address, status, reason, f": {body}" if body else "")

@@ -125,11 +125,11 @@ def _unblocked(descriptor: int) -> tuple[int, bool]:
     A pipe or a terminal is opened again as non-blocking: the shell shares the given descriptor, which stays unchanged.
     (A terminal that polls as writable promises room for one byte only.)
     """
-    mode = os.fstat(descriptor).st_mode
-    if not (stat.S_ISFIFO(mode) or os.isatty(descriptor)):
-        return descriptor, not stat.S_ISREG(mode)
-    path = os.ttyname(descriptor) if os.isatty(descriptor) else f"/proc/self/fd/{descriptor}"
     try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISFIFO(mode) or os.isatty(descriptor)):
+            return descriptor, not stat.S_ISREG(mode)
+        path = os.ttyname(descriptor) if os.isatty(descriptor) else f"/proc/self/fd/{descriptor}"
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), False
-    except OSError:  # it belongs to another user, as after `su`, or its reader is gone
+    except OSError:  # it belongs to another user, as after `su`, has no name here, as in a container, or is closed
         return descriptor, True

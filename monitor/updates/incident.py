@@ -109,11 +109,12 @@ def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> b
 def is_repeat(last: Incident | None, push: Update) -> bool:
     """Tell whether the push of a component's change repeats what polling told of it; `last` is the last change known.
 
-    The ids of the two differ. The page says when both were, to some seconds.
+    The ids of the two differ. The page gives both times, to some seconds, or the poll came up to an hour late.
     """
     if last is None or not last.is_polled or push.is_polled:
         return False
-    return push.status == last.status and push.updated_at <= last.updated_at + timedelta(minutes=1)
+    later = push.updated_at - last.updated_at
+    return push.status == last.status and timedelta(hours=-1) <= later <= timedelta(minutes=1)
 
 
 def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, str | None]]]:

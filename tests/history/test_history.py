@@ -372,22 +372,30 @@ def change(minute, status, *, component="c1", **fields):
 
 
 def test_a_push_of_a_components_change_that_polling_told_is_not_told_again(history):
-    polled = change(10, "major_outage", is_polled=True)
     told = [
         history.add(one) is not None
         for one in (
-            polled,
-            change(9, "major_outage"),  # the same, by its own id and clock
-            change(9, "degraded_performance"),  # another: it was so before
-            change(9, "major_outage", component="c2"),
-            change(20, "operational"),
-            change(30, "major_outage"),
-            change(31, "major_outage"),  # pushed twice under two ids, which the page says are two
+            change(100, "major_outage", is_polled=True),
+            change(99, "major_outage"),  # the same, by its own id and clock
+            change(99, "degraded_performance"),  # another: it was so before
+            change(20, "major_outage"),  # an outage before that one, pushed late
+            change(99, "major_outage", component="c2"),
+            change(110, "operational"),
+            change(120, "major_outage"),
+            change(121, "major_outage"),  # pushed twice under two ids, which the page says are two
         )
     ]
 
-    assert told == [True, False, True, True, True, True, True]
-    assert sum(page.updates for page in history.pages()) == 6
+    assert told == [True, False, True, True, True, True, True, True]
+    assert sum(page.updates for page in history.pages()) == 7
+
+
+def test_a_push_that_comes_with_the_poll_that_told_it_is_not_told_again(history):
+    polled, pushed = change(100, "major_outage", is_polled=True), change(99, "major_outage")
+    both = [gevent.spawn(history.add, one) for one in (polled, pushed)]
+    gevent.joinall(both, raise_error=True)
+
+    assert [one.value is not None for one in both] == [True, False]
 
 
 def minutes_of_changes(history):

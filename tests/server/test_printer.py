@@ -11,6 +11,7 @@ import time
 import pytest
 import requests
 
+from monitor.server.printer import Printer
 from tests.conftest import ROOT, incident, until
 
 ONE_PAGE = 4096
@@ -142,6 +143,21 @@ def test_a_reader_that_went_away_is_logged_once(start, pipe):
     assert len(logged(monitor)) == 1
     assert monitor.get("/health").json()["stdout_dropped"] == 30
     assert len(monitor.incidents()) == 30
+
+
+def test_a_descriptor_that_is_closed_or_a_terminal_without_a_name_ends_nothing(monkeypatch):
+    told = []
+    reading, writing = os.pipe()
+    os.close(writing)
+    Printer("stdout", writing, told.append).write("x")
+    os.close(reading)
+    terminal, other = os.openpty()
+    monkeypatch.setattr(os, "ttyname", lambda _: os.stat("/no/such/name"))  # as after `docker exec`
+
+    Printer("stderr", other, told.append).write("y")
+
+    assert told == ["stdout: its reader went away; what would be printed is dropped and counted"]
+    assert os.read(terminal, 10) == b"y"
 
 
 def test_a_stdout_closed_from_the_start_is_logged_once(start):

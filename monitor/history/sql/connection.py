@@ -41,6 +41,7 @@ class DatabaseConnection:
         self._thread = ThreadPool(1) if self.path else None
         self._turn = RLock()
         self._open_lock: int | None = None  # the descriptor of a lock file
+        self._is_counted = False  # among PostgreSQL's sessions that have the database open
 
     def run(self, transaction: Callable[[Connection], Outcome]) -> Outcome:
         """Run a transaction, commit it and return its result; raise TimeoutError if PostgreSQL does not answer."""
@@ -69,6 +70,9 @@ class DatabaseConnection:
                 os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = self._engine.connect()
             self._file = self._file_at_path()
+            if self._is_counted:  # PostgreSQL unlocks when a connection ends, however that is
+                _count(self._connection)
+                self._connection.commit()
         elif self._file != self._file_at_path():  # otherwise updates would go into a file that nobody can open
             raise OSError(f"{self.path} was deleted or replaced")
         give_up = time.monotonic() + SECONDS_FOR_A_STATEMENT / 2
@@ -90,7 +94,9 @@ class DatabaseConnection:
     def is_alone(self) -> bool:
         """Tell whether no other process has the database open; only processes that call this are seen."""
         if self.path is None:
-            return self.run(_is_alone)
+            is_alone = self.run(lambda connection: _is_alone(connection, self._is_counted))
+            self._is_counted = True
+            return is_alone
         if self._open_lock is None:
             self._open_lock = os.open(f"{self.path}-open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -136,9 +142,15 @@ class DatabaseConnection:
                 self._aside(connection.invalidate)
 
 
-def _is_alone(connection: Connection) -> bool:
-    """Try to lock exclusively what every writing connection locks shared."""
+def _count(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
+
+
+def _is_alone(connection: Connection, is_counted: bool) -> bool:
+    """Try to lock exclusively what every process locks shared; ask first, so that of two starts one is alone."""
     is_alone: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
+    if not is_counted:
+        _count(connection)
     if is_alone:
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({OPEN_LOCK})")
     return is_alone
@@ -157,15 +169,7 @@ def _engine(url: URL, reading: bool) -> Engine:
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
         arguments["client_encoding"] = "utf8"  # without it SQL_ASCII gives bytes, and `prepare` cannot refuse it
-        engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
-
-        @event.listens_for(engine, "connect")
-        def lock(connection: DBAPIConnection, _record: object) -> None:
-            if not reading:  # PostgreSQL unlocks when the connection ends, however that is
-                connection.cursor().execute(f"SELECT pg_advisory_lock_shared({OPEN_LOCK})")
-                connection.commit()
-
-        return engine
+        return create_engine(url, poolclass=NullPool, connect_args=arguments)
     arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
     # Named parameters, as in psycopg: rows are dictionaries for both.
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments, paramstyle="named")

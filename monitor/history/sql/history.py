@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
 from monitor.history.sql import count, forget, read
-from monitor.history.sql.address import parse_url, shown
+from monitor.history.sql.address import parse_url, path_of, shown
 from monitor.history.sql.connection import DatabaseConnection
 from monitor.history.sql.listen import ArrivalListener
 from monitor.history.sql.queues import DatabaseQueue, FileLease, RowLease
@@ -35,6 +35,8 @@ class DatabaseHistory:
 
     def __init__(self, url: str, keep_days: int | None = None, *, reading: bool = False) -> None:
         parsed = parse_url(url)
+        if reading and (file := path_of(parsed)) and not file.exists():
+            raise ValueError(f"names the file {file}, which is not there")
         self.kept_in = shown(parsed)
         self._writing, self._reading = DatabaseConnection(parsed), DatabaseConnection(parsed, reading=True)
         self._listener = ArrivalListener(parsed)

@@ -40,12 +40,19 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
     new_keys = _insert_keys(connection, batch, set(keys))
     numbers, known = _known(connection, {update.id for update, _ in given})
     states, outcomes = dict(known), list[Incident | None]()
+    changes: dict[Identity, Incident | None] = {}  # the last of each page and component, in this batch too
     for (update, _), key in zip(given, keys, strict=True):
         identity = key[:2]
         before = states.get(identity)
         news = is_news(before, update, is_new_key=key in new_keys)
         if news and update.is_component_update:
-            news = not is_repeat(_last_change(connection, update), update)
+            component = (update.page_id, update.subject)
+            if component not in changes:
+                changes[component] = _last_change(connection, update)
+            last = changes[component]
+            news = not is_repeat(last, update)
+            if news and (last is None or last.updated_at <= update.updated_at):
+                changes[component] = fold(before, update)
         new_keys.discard(key)  # the same update may stand twice in one batch
         if news:
             states[identity] = fold(before, update)

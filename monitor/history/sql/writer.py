@@ -10,13 +10,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import gevent
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
-from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 
 from monitor.history.sql import forget, read, write
 from monitor.history.sql.connection import DatabaseConnection
@@ -86,7 +87,7 @@ class Writer:
         """Stop writing; the last process to stop notes in the database that the end is clean."""
         self._greenlet.kill()
         if self.problem is None:
-            with gevent.Timeout(SECONDS_BETWEEN_PROBES, False):
+            with suppress(*FAULTS), gevent.Timeout(SECONDS_BETWEEN_PROBES, False):  # then it ends unclean
                 self._connection.leave(lambda connection: set_open(connection, False))
 
     def _write_for_ever(self) -> None:
@@ -135,8 +136,8 @@ class Writer:
             for _ in range(PASSES_TO_GATHER):
                 gevent.sleep(0)
 
-    def _record(self, batch: Sequence[_Waiting]) -> None:
-        """Commit the first of the waiting updates; an update that the database refuses fails alone."""
+    def _record(self, batch: Sequence[_Waiting], *, is_first_try: bool = True) -> None:
+        """Commit the first of the waiting updates; an update that the database refuses twice fails alone."""
         number, given = random.getrandbits(62), [(one.update, one.queues) for one in batch]
         try:
             outcomes = self._connection.run(lambda connection: write.record(connection, number, given))
@@ -144,9 +145,9 @@ class Writer:
             if is_of_the_database(fault):
                 self._in_doubt = number
                 raise
-            if len(batch) > 1:
+            if is_first_try:  # one by one, over a new connection
                 for one in batch:
-                    self._record([one])
+                    self._record([one], is_first_try=False)
                 return
             log.error("database: refuses an update: %s", reason(fault))
             self._waiting.remove(batch[0])
@@ -174,7 +175,7 @@ class Writer:
 
 def is_of_the_database(fault: Exception) -> bool:
     """Tell whether the next update would meet this fault, too; otherwise the update caused it."""
-    if isinstance(fault, (OperationalError, InterfaceError, OSError, Refused)):
+    if isinstance(fault, (OperationalError, InterfaceError, InternalError, OSError, Refused)):
         return True
     return type(fault) is DatabaseError or getattr(fault, "connection_invalidated", False)
 

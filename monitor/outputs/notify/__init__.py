@@ -6,7 +6,7 @@ from flask import Flask
 
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
-from monitor.settings import Asked, Command, Settings, load
+from monitor.settings import Asked, BadSetting, Command, Settings, load
 
 
 def init_app(app: Flask) -> None:
@@ -18,7 +18,12 @@ def init_app(app: Flask) -> None:
 
 def test(asked: Asked) -> int:
     """Send a test message to each service, or list what it would have been told; return the exit code."""
-    code: int = load(f"{__name__}.trial").test(asked.read(), asked.given["--since"])
+    config = asked.read()  # first: it says what a set MONITOR_NOTIFY needs
+    try:
+        trial = load(f"{__name__}.trial")
+    except ValueError as problem:
+        raise BadSetting(f"--test-notify {problem}") from None
+    code: int = trial.test(config, asked.given["--since"])
     return code
 
 

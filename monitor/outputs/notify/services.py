@@ -97,7 +97,7 @@ class Service:
 
     def send(self, title: str, body: str, kind: NotifyType = NotifyType.INFO) -> str | None:
         """Send a text; return None, or why it was not taken."""
-        sender = Apprise(self.plugin, asset=self.plugin.asset)
+        sender = Apprise([self.plugin], asset=self.plugin.asset)  # a plugin without targets is false by itself
         try:
             with gevent.Timeout(SECONDS_IN_ALL):
                 result = sender.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)

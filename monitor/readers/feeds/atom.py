@@ -100,8 +100,9 @@ def _newest(history: History, wanted: Query) -> list[Update]:
         return []
     found: list[Update] = []
     newest = last[0].number
+    oldest = history.arrivals(max(newest - MOST_ARRIVALS, 0), 1)[0].number
     # Backwards, so that the newest updates are found at once, however many are kept.
-    for highest in range(newest, max(newest - MOST_ARRIVALS, 0), -SEARCHED_AT_ONCE):
+    for highest in range(newest, oldest - 1, -SEARCHED_AT_ONCE):
         arrived = history.arrivals(max(highest - SEARCHED_AT_ONCE, 0), SEARCHED_AT_ONCE)
         found += [one.update for one in reversed(arrived) if one.number <= highest and wanted.matches(one.update)]
         if len(found) >= wanted.limit:

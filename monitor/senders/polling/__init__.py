@@ -31,7 +31,9 @@ def init_app(app: Flask) -> None:
     polling = poller.Poller(pages, 60.0 * minutes, pipeline_of(app), pages_of(app), app.config["VERSION"])
     app.extensions[__name__] = polling
     doorbell.init_app(app, polling.polled)
-    pipeline_of(app).at_start.append(f"polling: {len(pages)} pages, every {minutes} minutes")
+    pipeline_of(app).at_start.append(
+        f"polling: {len(pages)} page{'s'[: len(pages) != 1]}, every {minutes} minute{'s'[: minutes != 1]}"
+    )
 
 
 SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}

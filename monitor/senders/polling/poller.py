@@ -60,6 +60,13 @@ class Poller:
         greenlets.append(gevent.spawn(self._keep_lease))
         pipeline.stopping.append(lambda: gevent.killall(greenlets, block=False))
         pipeline.closing.append(self._lease.release)
+        pipeline.problems.append(lambda: {"polling": self._problem()})
+
+    def _problem(self) -> str | None:
+        """Return what is wrong with polling as such: one page that does not answer is that page's problem."""
+        if not all(page.failures for page in self.polled):
+            return None
+        return f"no page of MONITOR_PAGES answers: {self.polled[0].known.url} {self.polled[0].problem}"
 
     def _poll_for_ever(self, page: PolledPage) -> None:
         while True:

@@ -19,6 +19,8 @@ import psycopg
 import pytest
 import requests
 
+from monitor.history.sql.address import parse_url
+from monitor.history.sql.connection import DatabaseConnection
 from tests.conftest import ROOT, environment, incident, payload, until, with_clock
 from tests.server.test_http import MEBIBYTE, most_memory
 
@@ -100,6 +102,16 @@ def test_processes_that_stop_at_the_same_time_end_cleanly(start, url):
     again = start(environment=environment(url))
 
     assert ("unclean" in again.log(), again.printed()) == (False, "")
+
+
+def test_of_two_that_connect_at_once_the_first_to_ask_is_alone(url):
+    both = [DatabaseConnection(parse_url(url)) for _ in range(2)]
+    for connection in both:
+        connection.run(lambda _: None)
+
+    assert [connection.is_alone() for connection in both] == [True, False]
+    for connection in both:
+        connection.close()
 
 
 def test_a_process_whose_connection_was_lost_is_not_taken_for_ended(start, postgresql):
@@ -201,6 +213,35 @@ def test_a_read_only_file_is_degraded_and_not_the_end(start, sqlite_url, file):
     assert monitor.post(incident()).status_code == 503
     assert "readonly" in monitor.get("/health").json()["problems"]["history"]
     assert monitor.get("/incidents").json()["incidents"] == []
+
+
+def test_a_postgresql_that_turns_read_only_is_degraded_and_mended_without_a_restart(start, postgresql):
+    url = postgresql.new_database("monitor_read_only")
+    monitor = start(environment=environment(url), preamble=PROBE_OFTEN)
+    monitor.post(incident("before"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        read_only = f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only"
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"{read_only} = on")
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        statuses = [monitor.post(incident("meanwhile")).status_code for _ in range(3)]
+        until(lambda: "read-only" in monitor.get("/health").json()["problems"].get("history", ""))
+        ready = monitor.get("/ready").status_code
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"{read_only} = off")
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+
+    until(lambda: monitor.post(incident("meanwhile")).status_code == 200, 10)
+    assert (statuses, ready) == ([503] * 3, 503)
+    assert "refuses an update" not in monitor.log()
+
+
+def test_a_stop_after_the_database_is_gone_is_clean(start, sqlite_url, file):
+    monitor = start(environment=environment(sqlite_url))
+    monitor.post(incident())
+    shutil.rmtree(file.parent)
+
+    assert (monitor.stop(), "Traceback" in monitor.log()) == (0, False)
 
 
 def test_what_sqlite_writes_is_the_owners_alone(start, sqlite_url, file):
@@ -489,8 +530,8 @@ def query(file, sql):
 
 def deploy_commands(heading):
     """Return the shell commands under a heading of DEPLOY.md."""
-    section = (ROOT / "DEPLOY.md").read_text().split(f"\n### {heading}\n")[1]
-    return re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
+    section = (ROOT / "DEPLOY.md").read_text().split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
 
 
 def test_the_documented_backup_of_sqlite_restores(start, sqlite_url, file):

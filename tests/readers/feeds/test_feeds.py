@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from monitor.pipeline import pipeline_of
 from monitor.senders.pages import KnownPage, pages_of
 from tests.conftest import ROOT, InProcess, environment, incident, with_clock
 from tests.test_core_alone import HIDDEN
@@ -352,6 +353,19 @@ def test_without_a_library_its_path_says_what_to_install(tmp_path):
     assert said[0] == needs % ("/feed.atom", "feedgenerator")
     assert said[1] == needs % ("/maintenance.ics", "icalendar")
     assert said[2].startswith('{"page": ')
+
+
+def test_a_filter_that_matches_nothing_reads_each_arrival_once(app, monkeypatch):
+    for number in range(3):
+        app.post(incident(f"i{number}"))
+    history, read = pipeline_of(app.application).history, []
+    arrivals = history.arrivals
+    monkeypatch.setattr(history, "arrivals", lambda after, limit: read.extend(found := arrivals(after, limit)) or found)
+
+    feed = app.get("/feed.atom?component=nobody").text
+
+    assert "<entry>" not in feed
+    assert len(read) <= 3 + 2  # the newest and the oldest say where to begin and to end
 
 
 def test_the_feed_is_filtered_by_a_page_name_with_any_characters(app):

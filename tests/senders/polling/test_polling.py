@@ -74,6 +74,18 @@ def test_how_long_an_update_took_is_not_said_of_what_was_open_before_its_page_wa
     assert 0 <= app.page("Fabrikam")["lag_seconds"] < 60
 
 
+def test_polling_is_a_problem_once_no_page_answers_and_not_for_one_of_several(status_page):
+    none, several = (Polling(status_page.url, "http://127.0.0.1:9") for _ in range(2))
+    several.poll(0)
+    several.poll(1)
+    status_page.stop()
+    none.poll(0)
+    none.poll(1)
+
+    assert several.get("/health").json["problems"] == {}
+    assert "no page of MONITOR_PAGES answers" in none.get("/health").json["problems"]["polling"]
+
+
 def test_the_api_of_incident_io_is_read_too(status_page):
     status_page.page, status_page.incidents = INCIDENTIO["page"], INCIDENTIO["incidents"]
     app = Polling(status_page.url)
