@@ -104,6 +104,14 @@ def load(module: str) -> ModuleType:
         raise ValueError(f"needs {missing.name}: pip install -r requirements-extras.txt") from None
 
 
+def load_for(what: str, module: str) -> ModuleType:
+    """Return the module that a setting or a command needs; raise BadSetting that names it if a library is missing."""
+    try:
+        return load(module)
+    except ValueError as missing:
+        raise BadSetting(f"{what} {missing}") from None
+
+
 def parts(room: str) -> list[ModuleType]:
     """Return the optional parts of a room: the folders that it has."""
     return [import_module(f"{room}.{m.name}") for m in iter_modules(import_module(room).__path__) if m.ispkg]

@@ -51,10 +51,15 @@ class Server:
                 connection.execute(f"CREATE DATABASE {name}")
                 return url
             except psycopg.errors.DuplicateDatabase:
-                connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+                self.disconnect(name)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         return url
+
+    def disconnect(self, database):
+        """Cut every connection to a database."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def ask(self, database, sql):
         """Return the first value that a query gives."""

@@ -50,8 +50,9 @@ def _refuse(count: Count, error: HTTPException | ValueError) -> Response:
         status, reason = error.code or 500, error.description or error.name
     if status == RequestEntityTooLarge.code:
         reason = f"the body is larger than {LARGEST_BODY} bytes"
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        reason = f"{request.method} is not allowed here, only {' and '.join(sorted(error.valid_methods))}"
+    allowed = sorted(getattr(error, "valid_methods", None) or ())
+    if allowed:
+        reason = f"{request.method} is not allowed here, only {' and '.join(allowed)}"
     address, body = _token.sub(r"\1…", excerpt(request.path.encode())), excerpt(request.environ.get(BODY, b""))
     reason = f"nothing is served at {address}" if reason == NotFound.description else _token.sub(r"\1…", reason)
     log.warning("refused: %s %s: %d %s%s", request.method, address, status, reason, f": {body}" if body else "")
@@ -60,7 +61,7 @@ def _refuse(count: Count, error: HTTPException | ValueError) -> Response:
         count("", "refused")
         response.headers["Connection"] = "close"  # if the body was not read, nobody knows where the next request begins
     if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        response.headers["Allow"] = ", ".join(allowed)
     return response
 
 

@@ -72,6 +72,11 @@ def one_line(text: str, longest: int) -> str:
     return line[: longest - 1] + "…" if line else line
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 page`, `2 pages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def lines_of(text: str, longest: int) -> list[str]:
     """Return the lines of a text, HTML or not, each as `one_line`, without the empty ones."""
     return [line for line in (one_line(line, longest) for line in plain(text).splitlines()) if line]

@@ -148,7 +148,7 @@ def _count(connection: Connection) -> None:
 
 def _is_alone(connection: Connection, is_counted: bool) -> bool:
     """Try to lock exclusively what every process locks shared; ask first, so that of two starts one is alone."""
-    is_alone: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
+    is_alone = _try_lock(connection)
     if not is_counted:
         _count(connection)
     if is_alone:
@@ -159,8 +159,12 @@ def _is_alone(connection: Connection, is_counted: bool) -> bool:
 def _leave(connection: Connection) -> bool:
     """Unlock, and keep the exclusive lock, if there is no other, until the connection ends."""
     connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({OPEN_LOCK})")
-    is_last: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
-    return is_last
+    return _try_lock(connection)
+
+
+def _try_lock(connection: Connection) -> bool:
+    is_ours: bool = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({OPEN_LOCK})").scalar_one()
+    return is_ours
 
 
 def _engine(url: URL, reading: bool) -> Engine:

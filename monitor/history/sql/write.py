@@ -42,20 +42,19 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
     states, outcomes = dict(known), list[Incident | None]()
     changes: dict[Identity, Incident | None] = {}  # the last of each page and component, in this batch too
     for (update, _), key in zip(given, keys, strict=True):
-        identity = key[:2]
+        identity, component = key[:2], (update.page_id, update.subject)
         before = states.get(identity)
         news = is_news(before, update, is_new_key=key in new_keys)
         if news and update.is_component_update:
-            component = (update.page_id, update.subject)
             if component not in changes:
                 changes[component] = _last_change(connection, update)
-            last = changes[component]
-            news = not is_repeat(last, update)
-            if news and (last is None or last.updated_at <= update.updated_at):
-                changes[component] = fold(before, update)
+            news = not is_repeat(changes[component], update)
         new_keys.discard(key)  # the same update may stand twice in one batch
         if news:
             states[identity] = fold(before, update)
+        if news and update.is_component_update:
+            last = changes[component]
+            changes[component] = last if last and last.updated_at > update.updated_at else states[identity]
         outcomes.append(states[identity] if news else None)
     _write(connection, numbers, known, states)
     recorded = [

@@ -6,7 +6,7 @@ from flask import Flask
 
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
-from monitor.settings import Asked, BadSetting, Command, Settings, load
+from monitor.settings import Asked, Command, Settings, load, load_for
 
 
 def init_app(app: Flask) -> None:
@@ -19,11 +19,7 @@ def init_app(app: Flask) -> None:
 def test(asked: Asked) -> int:
     """Send a test message to each service, or list what it would have been told; return the exit code."""
     config = asked.read()  # first: it says what a set MONITOR_NOTIFY needs
-    try:
-        trial = load(f"{__name__}.trial")
-    except ValueError as problem:
-        raise BadSetting(f"--test-notify {problem}") from None
-    code: int = trial.test(config, asked.given["--since"])
+    code: int = load_for("--test-notify", f"{__name__}.trial").test(config, asked.given["--since"])
     return code
 
 

@@ -17,6 +17,7 @@ from monitor.history.contract import IncidentPeriod, Page
 from monitor.readers.dashboard.story import ago, span
 from monitor.readers.pages import OPERATIONAL, UNKNOWN, state_of, states_of
 from monitor.updates.impacts import IMPACTS, RANK
+from monitor.updates.text import counted
 from monitor.updates.times import LONG_AGO
 
 DAYS, MOST_TILES = 90, 200
@@ -96,7 +97,7 @@ def _heard(page: Page, now: datetime) -> str:
     if page.lag_seconds is not None:
         said.append(f"last update took {span(page.lag_seconds)} to arrive")
     if page.pushed_at and page.missed:
-        said.append(f"{page.missed} {'update' if page.missed == 1 else 'updates'} not pushed since")
+        said.append(f"{counted(page.missed, 'update')} not pushed since")
     return ", ".join(said).capitalize()
 
 
@@ -130,7 +131,6 @@ def _paths(days: bytes) -> Markup:
 
 def _summary(days: bytes) -> str:
     said = [
-        f"{IMPACTS[_RANKED[rank]].lower()} on {days.count(rank)} {'day' if days.count(rank) == 1 else 'days'}"
-        for rank in sorted({*days} - {QUIET})
+        f"{IMPACTS[_RANKED[rank]].lower()} on {counted(days.count(rank), 'day')}" for rank in sorted({*days} - {QUIET})
     ]
     return ", ".join(said).capitalize() if said else f"No incident in {DAYS} days"

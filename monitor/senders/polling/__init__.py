@@ -11,7 +11,8 @@ from flask import Flask
 from monitor.pipeline import pipeline_of
 from monitor.senders.pages import pages_of
 from monitor.senders.polling import addresses, doorbell
-from monitor.settings import BadSetting, Command, Settings, load, whole_number
+from monitor.settings import BadSetting, Command, Settings, load_for, whole_number
+from monitor.updates.text import counted
 
 DEFAULT_MINUTES = 5
 
@@ -23,17 +24,12 @@ def init_app(app: Flask) -> None:
             raise BadSetting("MONITOR_POLL_MINUTES needs MONITOR_PAGES, which says what to poll")
         doorbell.init_app(app, ())
         return
-    try:
-        poller = load(f"{__name__}.poller")
-    except ValueError as missing:
-        raise BadSetting(f"MONITOR_PAGES {missing}") from None
+    poller = load_for("MONITOR_PAGES", f"{__name__}.poller")
     pages, minutes = app.config["PAGES"], app.config.get("POLL_MINUTES", DEFAULT_MINUTES)
     polling = poller.Poller(pages, 60.0 * minutes, pipeline_of(app), pages_of(app), app.config["VERSION"])
     app.extensions[__name__] = polling
     doorbell.init_app(app, polling.polled)
-    pipeline_of(app).at_start.append(
-        f"polling: {len(pages)} page{'s'[: len(pages) != 1]}, every {minutes} minute{'s'[: minutes != 1]}"
-    )
+    pipeline_of(app).at_start.append(f"polling: {counted(len(pages), 'page')}, every {counted(minutes, 'minute')}")
 
 
 SETTINGS: Settings = {"POLL_MINUTES": whole_number("minutes", 1, 1440)}

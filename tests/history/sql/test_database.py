@@ -119,9 +119,7 @@ def test_a_process_whose_connection_was_lost_is_not_taken_for_ended(start, postg
     notify = {"MONITOR_NOTIFY": "json://127.0.0.1:9"}  # its lease is renewed on the connection that writes
     first = start(environment=environment(url, **notify))
     first.post(incident("i1"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    postgresql.disconnect("monitor_lost")
     time.sleep(6)  # the lease is renewed every 4 s
 
     second = start(environment=environment(url))
@@ -219,17 +217,14 @@ def test_a_postgresql_that_turns_read_only_is_degraded_and_mended_without_a_rest
     url = postgresql.new_database("monitor_read_only")
     monitor = start(environment=environment(url), preamble=PROBE_OFTEN)
     monitor.post(incident("before"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        read_only = f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only"
-        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        connection.execute(f"{read_only} = on")
-        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    with psycopg.connect(postgresql.url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE monitor_read_only SET default_transaction_read_only = on")
+        postgresql.disconnect("monitor_read_only")
         statuses = [monitor.post(incident("meanwhile")).status_code for _ in range(3)]
         until(lambda: "read-only" in monitor.get("/health").json()["problems"].get("history", ""))
         ready = monitor.get("/ready").status_code
-        connection.execute("SET default_transaction_read_only = off")
-        connection.execute(f"{read_only} = off")
-        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        connection.execute("ALTER DATABASE monitor_read_only SET default_transaction_read_only = off")
+        postgresql.disconnect("monitor_read_only")
 
     until(lambda: monitor.post(incident("meanwhile")).status_code == 200, 10)
     assert (statuses, ready) == ([503] * 3, 503)
@@ -405,10 +400,7 @@ def test_a_connection_dropped_mid_way_loses_and_doubles_nothing(start, postgresq
 
     def cut():
         while not stop.wait(0.3):
-            with psycopg.connect(postgresql.url, autocommit=True) as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_dropped'"
-                )
+            postgresql.disconnect("monitor_dropped")
 
     def post_until_acknowledged(number):
         until(lambda: monitor.post(incident(f"i{number}")).status_code == 200, 30)
@@ -430,8 +422,7 @@ def test_a_reader_does_not_notice_that_its_connection_was_dropped(start, postgre
     monitor.post(incident())
     monitor.incidents()
 
-    with psycopg.connect(postgresql.url, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_read'")
+    postgresql.disconnect("monitor_read")
 
     assert [found["id"] for found in monitor.incidents()] == ["i1"]
 

@@ -326,7 +326,7 @@ def test_a_history_that_cannot_be_read_is_503(start, postgresql):
     monitor = start(environment=environment(postgresql.new_database("monitor_feeds")))
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE monitor_feeds ALLOW_CONNECTIONS false")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_feeds'")
+    postgresql.disconnect("monitor_feeds")
 
     answers = [monitor.get(path) for path in PATHS]
 

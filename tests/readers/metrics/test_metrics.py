@@ -167,7 +167,7 @@ def test_an_unreadable_history_is_reported_and_the_rest_still_counted(start, pos
     monitor.post(incident())
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE monitor_metrics ALLOW_CONNECTIONS false")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor_metrics'")
+    postgresql.disconnect("monitor_metrics")
 
     text = monitor.get("/metrics").text
 
