@@ -113,8 +113,11 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def stop_cleanly(self) -> None:
         """Take no new connections, and return when the requests under way are answered."""
-        gevent.sleep(0.05)  # accept the connections in the kernel's queue first: a close would reset them
         self.stopping = True
+        for _ in range(BACKLOG):  # accept the connections in the kernel's queue first: a close would reset them
+            if not (accepted := self.do_read()):
+                break
+            self.do_handle(*accepted)
         self.close()
         began = monotonic()
         while self.connections:
