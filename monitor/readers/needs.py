@@ -60,12 +60,16 @@ def resolve(history: History, pages: Pages, needs: Sequence[str]) -> tuple[list[
     sought = {text: _need(text, by_name) for text in map(storable, needs)}
     found = [need for need in sought.values() if need]
     unknown = [_unknown_page(text, pages) for text, need in sought.items() if need is None]
+    unknown += _unheard(found)
+    said = {one.needs for one in unknown}  # a page that is not heard does not name its components either
     unknown += [
         _unknown_component(history, pages, need)
         for need in found
-        if need.component is not None and not was_named(history, need.component, need.page_ids)
+        if need.component is not None
+        and need.text not in said
+        and not was_named(history, need.component, need.page_ids)
     ]
-    return found, unknown + _unheard(found)
+    return found, unknown
 
 
 def _need(text: str, by_name: dict[str, list[Page]]) -> Need | None:

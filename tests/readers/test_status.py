@@ -97,6 +97,7 @@ def test_a_polled_page_that_was_never_heard_is_unknown(app, problem):
 
     assert [status(app, name) for name in ("GitHub", "Contoso")] == ["ok", "unknown"]
     assert status(app) == "unknown"
+    assert len(ask(app, "Contoso/Sign-in").json["unknown"]) == 1  # of its components nothing can be known either
 
 
 def test_a_page_of_monitor_pages_that_was_never_heard_is_unknown(app):

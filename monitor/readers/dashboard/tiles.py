@@ -87,7 +87,7 @@ def days_of(tile: Tile, now: datetime) -> list[tuple[date, str, str]]:
     """Return each day of a tile: its date, its impact, and its impact in words."""
     ranks = tile.days or bytes([QUIET]) * DAYS
     dates = (first_day(now) + timedelta(days=number) for number in range(DAYS))
-    words = [*[*IMPACTS.values()][:QUIET], "No incident"]
+    words = [*[*IMPACTS.values()][:QUIET], "No incident known"]
     return [(day, _RANKED[rank], words[rank]) for day, rank in zip(dates, ranks, strict=True)]
 
 
@@ -133,4 +133,4 @@ def _summary(days: bytes) -> str:
     said = [
         f"{IMPACTS[_RANKED[rank]].lower()} on {counted(days.count(rank), 'day')}" for rank in sorted({*days} - {QUIET})
     ]
-    return ", ".join(said).capitalize() if said else f"No incident in {DAYS} days"
+    return ", ".join(said).capitalize() if said else f"No incident known in {DAYS} days"

@@ -364,7 +364,7 @@ def test_each_day_of_a_page_is_a_link_to_what_happened_on_it(app):
 
     assert len(days) == len(on) == 90
     assert on[ago(days=3)[:10]]["title"].endswith(": Critical")
-    assert on[ago(days=20)[:10]]["title"].endswith(": No incident")
+    assert on[ago(days=20)[:10]]["title"].endswith(": No incident known")
     assert re.match(r"Fabrikam on \d+ \w+ \d{4} Critical Fabrikam Sign-in.* Minor Fabrikam Over", day["incidents"])
     assert "Later" not in day["incidents"]
     assert ago(days=2)[:10] in day.links[[link.count("day=") for link in day.links].index(1) + 1]

@@ -118,7 +118,7 @@ def test_the_strip_is_said_in_a_sentence_and_the_worse_is_taller(app):
 
     assert [run[2:] for run in drawn(busy)] == [("minor", 4), ("major", 7)]
     assert text(busy) == "Major 90 days ago Today Major on 3 days, minor on 1 day Pushed just now"
-    assert text(calm) == "Operational 90 days ago Today No incident in 90 days Pushed just now"
+    assert text(calm) == "Operational 90 days ago Today No incident known in 90 days Pushed just now"
 
 
 def test_of_many_pages_the_worst_and_the_latest_are_shown_worst_first(app):

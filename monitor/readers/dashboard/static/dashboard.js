@@ -60,7 +60,7 @@ function dayAt({ target, clientX }) {
   const number = Math.max(0, Math.min(last, Math.floor((clientX - left) / width * (last + 1))));
   const day = new Date(Date.parse(strips.first) + number * 86_400_000);
   const word = strips.words.split(",")[strip.dataset.days?.[number] ?? 6];
-  return { strip, day, word: word === "Operational" ? "No incident" : word };
+  return { strip, day, word: word === "Operational" ? "No incident known" : word };
 }
 
 // The notice waits a moment: a connection that comes back at once is not worth one.
