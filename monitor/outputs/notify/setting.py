@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from apprise import Apprise, AppriseAsset
+from apprise import Apprise, AppriseAsset, NotifyFormat
 
 from monitor.outputs.notify.services import INCIDENT_KEYS, Service
 from monitor.outputs.notify.shapes import SHAPES
@@ -91,6 +91,8 @@ def _service(entry: object, before: Sequence[Service]) -> Service:
             raise ValueError(f"({schema}): {member} is not {good}")
     if "rto=" not in url:
         plugin.socket_read_timeout = SECONDS_TO_ANSWER  # after Apprise's 4 s a slow service would get a message twice
+    if plugin.notify_format == NotifyFormat.MARKDOWN and "format=" not in url:
+        plugin.notify_format = NotifyFormat.TEXT  # Apprise's Markdown puts backslashes before dashes and into addresses
     kind = type(plugin).__name__
     if kind == "NotifyPagerDuty":
         plugin.request_rate_per_sec = SECONDS_BETWEEN_PAGES

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from apprise import NotifyFormat, NotifyType
+from apprise import NotifyType
 from apprise.plugins.jira import JIRA_API_LOOKUP
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
 from apprise.plugins.slack import SlackMode
@@ -50,7 +50,6 @@ def teams(plugin: Any) -> None:
     if plugin.template:
         return
     generic, plugin.subject, plugin.click = plugin.gen_payload, "", None
-    plugin.notify_format = NotifyFormat.TEXT
 
     def card(body: str, title: str = "", **rest: Any) -> Any:
         payload = generic(body=body, title=title, **rest)
@@ -64,11 +63,6 @@ def teams(plugin: Any) -> None:
 
 def _runs(text: str, **style: str) -> dict[str, Any]:
     return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text} | style]}
-
-
-def as_text(plugin: Any) -> None:
-    """Send plain text: in Markdown, Apprise puts backslashes before dashes and into addresses."""
-    plugin.notify_format = NotifyFormat.TEXT
 
 
 def close_by_alias(alerts_of_regions: dict[str, str], plugin: Any) -> None:
@@ -90,10 +84,8 @@ def close_by_alias(alerts_of_regions: dict[str, str], plugin: Any) -> None:
 
 # By Apprise's plugin.
 SHAPES: dict[str, Callable[[Any], None]] = {
-    "NotifyGoogleChat": as_text,
     "NotifyJira": partial(close_by_alias, JIRA_API_LOOKUP),
     "NotifyOpsgenie": partial(close_by_alias, OPSGENIE_API_LOOKUP),
     "NotifySlack": slack,
-    "NotifyWebexTeams": as_text,
     "NotifyWorkflows": teams,
 }

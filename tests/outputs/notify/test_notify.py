@@ -225,12 +225,26 @@ def test_teams_gets_a_card_of_plain_text_with_a_button_that_opens_the_page(told)
     assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open", "url": BAD_DAY["shortlink"]}]
 
 
-@pytest.mark.parametrize("url", [f"wxteams://{WEBEX}", "wxteams://bot_token/room1", "gchat://space/key/token"])
-def test_where_markdown_is_not_needed_text_is_sent_as_it_reads(told, url):
+@pytest.mark.parametrize(
+    ("url", "member"),
+    [
+        (f"wxteams://{WEBEX}", "text"),
+        ("wxteams://bot_token/room1", "text"),
+        ("gchat://space/key/token", "text"),
+        ("rocket://webhook1234/token1234567890123456@rocket.example/%23general", "text"),
+        ("goalert://goalert.example/12345678-1234-4234-8234-123456789012", "details"),
+        ("ilert://INTEGRATIONKEY", "details"),
+        ("incidentio://SOURCEID/TOKENTOKEN", "description"),
+        ("squadcast://WEBHOOKID", "description"),
+    ],
+)
+def test_text_is_sent_as_it_reads_without_the_backslashes_of_markdown(told, url, member):
     ((_, _, sent),) = told(parse(url)[0], update(**BAD_DAY))
 
     assert "markdown" not in sent
-    assert sent["text"].replace("*", "").splitlines() == [TITLE, *LINES, BAD_DAY["shortlink"]]
+    read = sent[member].replace("*", "").splitlines()
+    assert [line for line in read if line != TITLE] == [*LINES, BAD_DAY["shortlink"]]
+    assert TITLE in json.dumps(sent).replace("*", "")
 
 
 def test_a_tap_opens_the_page_of_the_update_that_was_told_last(told):
