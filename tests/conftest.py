@@ -40,7 +40,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's would reach the monitors, which then do not stop at it
-    config.addinivalue_line("markers", "long: takes long, and runs with --long only")
+    config.addinivalue_line("markers", "long: takes long or wants the machine for itself, and runs with --long only")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -140,7 +140,7 @@ class Monitor:
                 stderr=err,
                 process_group=0,
             )
-        self.url = until(lambda: self._url() or self.process.poll() is not None, 15)
+        self.url = until(lambda: self._url() or self.process.poll() is not None, 30)
         assert isinstance(self.url, str), self.log()
         self.port = int(self.url.rsplit(":", 1)[1])
 

@@ -2,9 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.conftest import incident
 
 
+@pytest.mark.long
 def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_for_1000_pages(seconds_beside_a_crowd):
     assert max(seconds_beside_a_crowd("/pages")) < 1
 

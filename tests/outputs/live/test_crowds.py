@@ -17,6 +17,7 @@ from tests.outputs.live.conftest import SMALL_PAGES
 from tests.test_command_line import run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "frame", [b"\x89\x80mask", b"\x82\x80mask", b"\x02\x81maskx"], ids=["ping", "empty", "endless"]
 )

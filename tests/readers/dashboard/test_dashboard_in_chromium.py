@@ -320,7 +320,7 @@ def test_a_day_of_a_strip_is_named_and_followed(filled, browse):
     strip.hover(position=today)
     assert strip.get_attribute("title").endswith(": Major")
     strip.hover(position={"x": box["width"] * 40.5 / 90, "y": 3})
-    assert strip.get_attribute("title").endswith(": No incident")
+    assert strip.get_attribute("title").endswith(": No incident known")
     strip.click(position=today)
     tab.wait_for_url(f"**/?page=p1&day={ago(days=0)[:10]}")
     tab.go_back()

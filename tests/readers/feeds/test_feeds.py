@@ -253,6 +253,7 @@ def test_a_new_page_without_an_update_changes_the_etag(app):
     assert [component["name"] for component in changed.json["components"]] == ["Fabrikam", "adatum.example"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(seconds_beside_a_crowd, path):
     assert max(seconds_beside_a_crowd(path)) < 1

@@ -329,6 +329,7 @@ def test_without_the_library_the_path_says_what_to_install(tmp_path):
     assert said.stdout == '{"error":"/metrics needs prometheus_client: pip install -r requirements-extras.txt"}\n\n'
 
 
+@pytest.mark.long
 def test_a_webhook_is_answered_within_a_second_while_300_clients_ask_at_once(seconds_beside_a_crowd):
     assert max(seconds_beside_a_crowd("/metrics")) < 1
 
