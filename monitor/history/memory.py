@@ -161,10 +161,13 @@ class MemoryHistory:
                 self._rows.append(row)
         else:
             row = known[1]
+        now = (incident.is_component_update, incident.subject)
+        if known and known[0].is_component_update and (True, known[0].subject) != now:
+            self._unlist(known[0], identity)  # its sender gave the id again, to an incident or to another component
         if update.is_component_update and known is None:
             incident = self._changed(incident, identity)
         elif not update.is_component_update and self._changes:
-            self._end_what_is_operational(update)
+            self._end_what_is_operational(update, min(update.updated_at, incident.updated_at))
         self._keep(incident, row, known[2] if known else 0)
         return incident
 
@@ -187,14 +190,14 @@ class MemoryHistory:
         changes = self._changes.get((update.page_id, update.subject))
         return self._incidents[changes[-1][2]][0] if changes else None
 
-    def _end_what_is_operational(self, update: Update) -> None:
+    def _end_what_is_operational(self, update: Update, at: datetime) -> None:
         for component in update.components:
             changes = self._changes.get((update.page_id, component.identity))
             if component.status != "operational" or not changes:
                 continue
             changed_at, _, identity = changes[-1]
-            if changed_at < update.updated_at and self._incidents[identity][0].is_open:
-                self._end(identity, update.updated_at)
+            if changed_at < at and self._incidents[identity][0].is_open:
+                self._end(identity, at)
 
     def _end(self, identity: Identity, at: datetime) -> None:
         incident, row, size = self._incidents[identity]
@@ -204,10 +207,13 @@ class MemoryHistory:
         incident, _, size = self._incidents.pop(identity)
         self._bytes -= size
         if incident.is_component_update:
-            component = incident.page_id, incident.subject
-            self._changes[component] = [change for change in self._changes[component] if change[2] != identity]
-            if not self._changes[component]:
-                del self._changes[component]
+            self._unlist(incident, identity)
+
+    def _unlist(self, change: Incident, identity: Identity) -> None:
+        component = change.page_id, change.subject
+        self._changes[component] = [one for one in self._changes[component] if one[2] != identity]
+        if not self._changes[component]:
+            del self._changes[component]
 
     def _arrive(self, update: Update) -> None:
         update = without_story(update)

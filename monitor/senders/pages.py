@@ -42,7 +42,8 @@ class Pages:
 
     def __init__(self, known: Iterable[KnownPage], history: History, bound: Collection[str] = ()) -> None:
         self._given = {page.url: page for page in known}
-        self._bound = set(bound)  # pages, by name or id, with a token of their own
+        self._spelled = {page.name.casefold(): page.name for page in self._given.values() if page.name}
+        self._bound = set(map(self._as_given, bound))  # pages, by name or id, with a token of their own
         self._trusted = {page.id: page.name for page in self._given.values() if page.id and page.name}
         self._names = dict(self._trusted)
         named_hosts = [(urlsplit(url).hostname or "", page.name) for url, page in self._given.items()]
@@ -69,13 +70,22 @@ class Pages:
         if name is None and not update.is_named:
             return self._names_of_hosts.get(update.page)
         name = name or update.page
+        if self._history.kept_in != "memory" and len(self._names) < MOST_NAMES:
+            with suppress(Unavailable):
+                self.known()  # another process may have given the page its name
         self.remember(update.page_id, name)
-        return name
+        return self._names.get(update.page_id, name)
 
     def bind_to(self, update: Update, page: str) -> Update:
         """Return the update as one of this page, whatever page its sender says it is of."""
+        page = self._as_given(page)
         page_id = self._id_bound_to(page)
-        return replace(update, page_id=page_id, page=self._trusted.get(page_id, page), is_named=True)
+        name = self._trusted.get(page_id) or known_pages.name_of(page_id) or page
+        return replace(update, page_id=page_id, page=name, is_named=True)
+
+    def _as_given(self, name: str) -> str:
+        """Return a page's name as MONITOR_PAGES spells it: case does not matter."""
+        return self._spelled.get(name.casefold(), name)
 
     def _id_bound_to(self, page: str) -> str:
         """Return the id of the page, an id or a name, that a token speaks for.

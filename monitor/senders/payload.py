@@ -12,14 +12,15 @@ from typing import Any
 
 from monitor.updates.errors import NotAnUpdate
 from monitor.updates.text import storable
-from monitor.updates.update import LONGEST_NAME
+from monitor.updates.update import LONGEST_NAME, MOST_INCIDENT_UPDATES
 
 JSONObject = dict[str, Any]
 
 # json's own limit is the interpreter's recursion limit, which differs by Python version and call stack.
 DEEPEST = 100
 TOO_DEEP = f"the body is nested more than {DEEPEST} levels deep"
-MOST_RECORDS = 500  # kept from each end of a list: some senders put the newest first, some last
+# Kept from each end of a list: some senders put the newest first, some last. Both together are too many for a story.
+MOST_RECORDS = MOST_INCIDENT_UPDATES // 2 + 1
 
 _decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 

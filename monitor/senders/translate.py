@@ -88,8 +88,8 @@ def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObjec
         "page": payload.get("page"),
         "meta": payload.get("meta"),
         "component_update": {
-            # JSON keeps the texts apart.
-            "id": change.get("id") or hashed(json.dumps([component_id, created_at, new_status])),
+            # JSON keeps the texts apart. The sender's own id may be a number that an incident has, too.
+            "id": hashed(json.dumps([component_id, created_at, new_status, *filter(None, [change.get("id")])])),
             "component_id": component_id,
             "created_at": created_at,
             "new_status": new_status,

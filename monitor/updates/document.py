@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.updates.incident import Incident
-from monitor.updates.times import instant, iso
+from monitor.updates.times import from_iso, iso
 from monitor.updates.update import Component, IncidentUpdate, State, Update, message
 
 TIMES = ("created_at", "updated_at", "resolved_at", "scheduled_for", "scheduled_until")
@@ -99,10 +99,10 @@ def _fields(served: Document) -> Document:
         "is_component_update": change is not None,
         "old_status": change and change["old_status"],
         **{name: served[name] for name in TEXTS},
-        **{name: instant(served[name]) for name in TIMES},
+        **{name: from_iso(served[name]) for name in TIMES},
     }
 
 
 def _entry(*, created_at: str, updated_at: str, display_at: str, **texts: str) -> IncidentUpdate:
-    times = [instant(value) for value in (created_at, updated_at, display_at)]
+    times = [from_iso(value) for value in (created_at, updated_at, display_at)]
     return IncidentUpdate(texts["id"], texts["status"], texts["body"], *times)

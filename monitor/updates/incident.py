@@ -51,7 +51,9 @@ class Incident(State):
             if entry.status not in ENDED:
                 break
             said = entry.time or said
-        return min(filter(None, (self.resolved_at, said)), default=self.updated_at)
+        # A mistyped year must not put the end into the future; a component's change ends after its only update.
+        newest = None if self.is_component_update else self.updated_at
+        return min(filter(None, (self.resolved_at, said, newest)), default=self.updated_at)
 
     def is_ahead_of(self, update: Update) -> bool:
         """Tell whether an update, already folded in, came late: what it says was over before it arrived."""
@@ -68,8 +70,10 @@ def fold(incident: Incident | None, update: Update) -> Incident:
     that of the first update to arrive, so that an incident keeps its place in a listing.
     """
     new = Incident(*_values(update))
-    if update.updated_at.timestamp() > time() + SECONDS_AHEAD:
+    if _is_ahead(update.updated_at):
         new.updated_at = datetime.now(UTC)
+    if update.created_at > new.updated_at and _is_ahead(update.created_at):
+        new.created_at = new.updated_at
     entries = update.incident_updates
     if None in [entry.updated_at for entry in entries]:
         at = update.updated_at  # for entries without a time, as the story is sorted by time
@@ -79,7 +83,8 @@ def fold(incident: Incident | None, update: Update) -> Incident:
             new.incident_updates, is_cut = _story(entries)
             new.is_cut = new.is_cut or is_cut
         return new
-    is_late = new.updated_at < incident.updated_at
+    # A state that was recorded while our clock was far ahead is older than every later arrival.
+    is_late = new.updated_at < incident.updated_at and not _is_ahead(incident.updated_at)
     # Of two entries in the same second, the later arrival counts as newer.
     story, is_cut = _story(incident.incident_updates + entries if is_late else entries + incident.incident_updates)
     is_cut = is_cut or incident.is_cut or update.is_cut
@@ -90,31 +95,43 @@ def fold(incident: Incident | None, update: Update) -> Incident:
     return folded
 
 
+def _is_ahead(at: datetime) -> bool:
+    return at.timestamp() > time() + SECONDS_AHEAD
+
+
 def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> bool:
     """Tell whether an update is to be announced, by its key and by the entries of its incident so far.
 
-    A new key is news, unless polling told the same before the push arrived. A known key is news if its newest entry
-    is unknown: another entry in the same second.
+    A new key is news, unless polling told the same before the push arrived, or two processes polled at once and
+    concluded the same end. A known key is news if its newest entry is unknown: another entry in the same second.
     """
-    if incident is None or not update.incident_updates:
+    if incident is None:
         return is_new_key
+    is_same = _what_counts(update) == _what_counts(incident)
+    if not update.incident_updates:
+        is_told = update.is_polled and incident.is_polled and is_same
+        return is_new_key and not (is_told and (update.name, update.message) == (incident.name, incident.message))
     newest = max(update.incident_updates, key=said_at)
-    told = {identity_of(entry): entry.body for entry in incident.incident_updates}
+    told = {identity_of(entry): (entry.status, entry.body) for entry in incident.incident_updates}
     if not is_new_key:
         return identity_of(newest) not in told
-    is_told = told.get(identity_of(newest), ...) == newest.body and _what_counts(update) == _what_counts(incident)
-    return not (is_told and incident.is_polled and not update.is_polled)
+    is_told = told.get(identity_of(newest)) == (newest.status, newest.body)
+    is_late = update.updated_at < incident.updated_at  # polling told this entry, and others since
+    return not (is_told and (is_same or is_late) and incident.is_polled and not update.is_polled)
 
 
-def is_repeat(last: Incident | None, push: Update) -> bool:
-    """Tell whether the push of a component's change repeats what polling told of it; `last` is the last change known.
+def is_repeat(last: Incident | None, change: Update) -> bool:
+    """Tell whether a component's change repeats what polling or a push told; `last` is the last change known.
 
-    The ids of the two differ. The page gives both times, to some seconds, or the poll came up to an hour late.
+    The ids of the two differ. The page gives both times, to some seconds, or the poll came up to an hour late. What
+    polling finds before the last push comes from a cache.
     """
-    if last is None or not last.is_polled or push.is_polled:
+    if last is None or last.is_polled == change.is_polled:
         return False
-    later = push.updated_at - last.updated_at
-    return push.status == last.status and timedelta(hours=-1) <= later <= timedelta(minutes=1)
+    later = change.updated_at - last.updated_at
+    if change.is_polled:
+        return later <= timedelta()
+    return change.status == last.status and timedelta(hours=-1) <= later <= timedelta(minutes=1)
 
 
 def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, str | None]]]:

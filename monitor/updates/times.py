@@ -67,6 +67,12 @@ def iso(at: datetime | None) -> str | None:
     return at.isoformat(timespec=precision)[:-6] + "Z"
 
 
+@lru_cache(maxsize=1024)
+def from_iso(text: str | None) -> datetime | None:
+    """Return the instant that `iso` wrote, in any year: our own clock may be past LAST_YEAR."""
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+
+
 def microseconds(at: datetime) -> int:
     """Return an instant as microseconds since 1970."""
     return round(at.timestamp() * 1_000_000)

@@ -220,6 +220,17 @@ def test_the_oldest_incidents_are_forgotten_first():
     assert ids(history) == ["i4", "i3", "i2"]
 
 
+def test_an_id_that_a_sender_gives_to_a_components_change_and_then_to_another_thing_breaks_nothing():
+    for second in (update(id="7", minute=1), change(1, "operational", component="c2", id="7")):
+        history = MemoryHistory(most_incidents=2)
+        history.add(change(0, "major_outage", id="7"))
+        history.add(second)
+        for number in range(1, 4):
+            history.add(update(number))
+
+        assert is_new(history, change(900, "major_outage"), change(900, "major_outage")) == [True, False]
+
+
 def test_an_update_of_a_forgotten_incident_is_taken():
     history = MemoryHistory(most_incidents=2)
     for number in range(3):
@@ -456,6 +467,15 @@ def test_an_incident_that_calls_a_component_operational_later_ends_its_change(hi
     assert minutes_of_changes(history) == [(10, "major_outage", 40), (10, "partial_outage", None)]
 
 
+def test_a_mistyped_year_ends_a_components_change_when_it_arrives(history):
+    history.add(change(10, "major_outage"))
+    well = (Component("c1", "C1", "operational"),)
+    history.add(update(updated_at=datetime(2098, 1, 1, tzinfo=UTC), components=well))
+
+    ((_, _, ended),) = minutes_of_changes(history)
+    assert START + timedelta(minutes=ended) <= datetime.now(UTC)
+
+
 # Once: entries decide on top of the key
 
 
@@ -476,6 +496,32 @@ def test_a_push_of_what_polling_told_is_no_news(history):
     late = replace(polled, is_polled=False, updated_at=polled.updated_at + timedelta(seconds=3))
     assert is_new(history, late) == [False]
     assert is_new(history, replace(late, updated_at=START + timedelta(hours=2), status="resolved")) == [True]
+
+
+def test_a_push_of_an_entry_that_polling_told_before_another_is_no_news(history):
+    history.add(update(minute=1, is_polled=True))
+    history.add(update(minute=2, is_polled=True, impact="critical"))
+    first = update(minute=1)
+
+    late = replace(first, updated_at=first.updated_at + timedelta(milliseconds=41))
+    assert is_new(history, late, replace(late, updated_at=START, incident_updates=())) == [False, True]
+
+
+def test_an_end_that_two_processes_conclude_at_once_is_told_once(history):
+    history.add(update())
+    ends = [
+        update(minute=minute, message="It is gone.", status="resolved", incident_updates=(), is_polled=True)
+        for minute in (5, 6)
+    ]
+
+    assert is_new(history, *ends) == [True, False]
+
+
+def test_a_components_status_out_of_a_cache_does_not_come_after_its_later_push(history):
+    pushed = change(10, "major_outage"), change(20, "operational")
+    cached = replace(change(10, "major_outage", is_polled=True), id="another")
+
+    assert is_new(history, *pushed, cached) == [True, True, False]
 
 
 @pytest.mark.parametrize("said", [{"impact": "critical"}, {"components": (Component("c1", "Sign-in", "operational"),)}])
@@ -502,6 +548,30 @@ def test_a_time_far_ahead_of_our_clock_orders_as_its_arrival(history):
 
     assert is_new(history, ahead, later) == [False, True]
     assert ids(history, status="resolved") == ["i0"]
+
+
+def test_a_beginning_and_an_end_far_ahead_of_our_clock_are_those_of_the_update(history):
+    far = datetime(2098, 1, 1, tzinfo=UTC)
+    history.add(update(created_at=far))
+    history.add(update(1))
+    history.add(update(2, status="resolved", resolved_at=far, incident_updates=()))
+
+    assert ids(history) == ["i2", "i1", "i0"]
+    assert [state.ended_at for state in states(history, status="resolved")] == [START + timedelta(hours=2)]
+
+
+def test_what_was_recorded_while_our_clock_was_80_years_ahead_is_read_and_gives_way(history, monkeypatch):
+    far = datetime(2106, 1, 1, tzinfo=UTC)
+    with monkeypatch.context() as patched:
+        patched.setattr("monitor.updates.incident.time", far.timestamp)
+        entry = IncidentUpdate("u1", "resolved", "It is gone.", far, far, far)
+        gone = update(updated_at=far, resolved_at=far, status="resolved", incident_updates=(entry,), is_polled=True)
+        history.add(gone)
+    (before,) = states(history)
+
+    assert is_new(history, update(minute=5)) == [True]
+    assert (before.updated_at, before.incident_updates) == (far, (entry,))
+    assert ids(history, status="open") == ["i0"]
 
 
 def test_an_end_stays_where_it_was_over_a_postmortem_and_goes_when_the_incident_is_reopened(history):

@@ -5,6 +5,7 @@ import json
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -273,6 +274,16 @@ def test_a_whole_date_is_read(app, readable):
     app.post(incident(updated_at=readable))
 
     assert app.printed[0].startswith("[2025-11-03 14:32:00]")
+
+
+@pytest.mark.parametrize("number", [1_001, 1_500])
+def test_a_story_of_more_than_a_thousand_entries_says_that_it_is_cut(app, number):
+    began = datetime(2026, 6, 1, tzinfo=UTC)
+    times = [(began - timedelta(minutes=number)).isoformat() for number in range(number)]
+    app.post(incident(incident_updates=[{"id": at, "body": "said", "created_at": at} for at in times]))
+
+    (found,) = app.incidents()
+    assert (len(found["incident_updates"]), found["is_cut"]) == (1_000, True)
 
 
 def test_a_far_year_in_an_entry_does_not_make_it_the_newest(app):

@@ -114,6 +114,14 @@ def test_a_token_bound_to_a_known_page_binds_its_id():
     assert app.incidents()[0]["page"] == {"id": GITHUB, "name": "GitHub"}
 
 
+def test_a_token_bound_to_the_id_of_a_known_page_prints_its_name():
+    app = InProcess({"WEBHOOK_TOKEN": json.dumps({"secret-g": GITHUB})})
+
+    app.post(incident(page={"id": GITHUB}), "/webhook/statuspage?token=secret-g")
+
+    assert app.incidents()[0]["page"] == {"id": GITHUB, "name": "GitHub"}
+
+
 def test_the_known_pages_are_read_when_they_are_asked_for():
     ask = "import event_monitor; from monitor.senders import known_pages as k; print(k.every.cache_info().currsize)"
     printed = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True).stdout

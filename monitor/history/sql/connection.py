@@ -171,6 +171,7 @@ def _engine(url: URL, reading: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         limit = SECONDS_FOR_A_STATEMENT * 1000
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
+        options = f"{url.query.get('options', '')} {options}".lstrip()  # connect_args replace what the URL says
         arguments = {"connect_timeout": SECONDS_FOR_A_STATEMENT, "options": options, "tcp_user_timeout": limit}
         arguments["client_encoding"] = "utf8"  # without it SQL_ASCII gives bytes, and `prepare` cannot refuse it
         return create_engine(url, poolclass=NullPool, connect_args=arguments)

@@ -165,8 +165,9 @@ def _with_ends(connection: Connection, update: Update, incident: Incident) -> In
         return _end_at_the_next(connection, incident)
     if well := [c.identity for c in update.components if c.status == "operational"]:
         row = (incidents.c.page_id == update.page_id, incidents.c.component.in_(well), is_open)
-        earlier = incidents.c.updated_at < microseconds(update.updated_at)
-        _end(connection, select(incidents.c.number, incidents.c.document).where(*row, earlier), update.updated_at)
+        at = min(update.updated_at, incident.updated_at)
+        earlier = incidents.c.updated_at < microseconds(at)
+        _end(connection, select(incidents.c.number, incidents.c.document).where(*row, earlier), at)
     return incident
 
 

@@ -116,7 +116,8 @@ def _entries_of_updates(history: History, pages: Pages, updates: Iterable[Update
     for update in map(pages.shown, updates):
         content = _content(update, incident_of(update.page_id, update.id) or update)  # an arrival has no story
         title = f"{product(update)}: {message(update)}"
-        yield _entry(update, title, content, update.updated_at.isoformat()) | {"categories": [impact_of(update)]}
+        entry = _entry(update, title, content, update.updated_at.isoformat(), message(update))  # two may share a second
+        yield entry | {"categories": [impact_of(update)]}
 
 
 def _entry(state: State, title: str, content: str, *instant: str) -> Entry:

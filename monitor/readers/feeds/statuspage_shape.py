@@ -80,7 +80,8 @@ def row_of(incident: Incident, component: Row | None) -> Row:
     """Return an incident or a maintenance, whose page is this component."""
     incident_id = str(answer.stable_id(incident.page_id, incident.id))
     statuses = MAINTENANCE_STATUSES if is_maintenance(incident) else INCIDENT_STATUSES
-    status = incident.status if incident.status in statuses else statuses[0]
+    other = statuses[0] if not is_maintenance(incident) else "in_progress" if incident.is_open else "completed"
+    status = incident.status if incident.status in statuses else other
     entries = incident.incident_updates[:MOST_ENTRIES]
     begins_at, ends_at = answer.window_of(incident)
     planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_maintenance(incident) else {}

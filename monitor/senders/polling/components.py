@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitor.senders import statuspage
 from monitor.senders.payload import JSONObject, text
@@ -35,7 +35,8 @@ def changes(components: Iterable[JSONObject], open_here: Iterable[Incident], pag
             continue
         at = instant(component.get("updated_at"))
         if at is None or at > now or (last and at <= last.updated_at):
-            at = now
+            # A change from before the last one would be late, end nothing, and be found at every poll.
+            at = max(now, last.updated_at + timedelta(microseconds=1)) if last else now
         change = {"new_status": status, "old_status": last and last.status, "created_at": at.isoformat()}
         record = {"id": component_id, "name": name}
         payload = {"page": {"id": page[0], "name": page[1]}, "component_update": change, "component": record}

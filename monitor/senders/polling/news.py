@@ -17,6 +17,7 @@ from monitor.updates.impacts import ENDED, is_maintenance
 from monitor.updates.incident import Incident, identity_of
 from monitor.updates.update import IncidentUpdate, State, Update, headline, said_at
 
+GONE = "The page no longer lists this incident as open."
 MARGIN = timedelta(hours=1)  # a page's clock is not ours, and an answer may come from a cache
 
 
@@ -49,6 +50,10 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
     else:
         told = {identity_of(entry) for entry in known.incident_updates}
         untold = [entry for entry in state.incident_updates if identity_of(entry) not in told]
+        if known.is_cut and known.incident_updates:  # older entries were told, and are no longer known
+            untold = [entry for entry in untold if said_at(entry) > said_at(known.incident_updates[-1])]
+        if state.is_open and known.message == GONE:  # the page lists it again: it lists no end that we concluded
+            return [replace(state, updated_at=max(state.updated_at, datetime.now(UTC)))]
         is_newer = state.updated_at > known.updated_at
         is_news = newest in untold or (is_newer and _says(state) != _says(known))
     earlier = sorted((entry for entry in reversed(untold) if entry is not newest and entry.time), key=said_at)
@@ -59,9 +64,9 @@ def news(state: Update, known: Incident | None, baseline: Baseline) -> list[Upda
 
 def end_of(incident: Incident) -> Update:
     """Return an update that ends an incident, which its page deleted, or resolved without listing that."""
-    now, message = datetime.now(UTC), "The page no longer lists this incident as open."
+    now = datetime.now(UTC)
     last, status = update_of(summary(incident)), "completed" if is_maintenance(incident) else "resolved"
-    return replace(last, status=status, message=message, updated_at=now, resolved_at=now, is_polled=True)
+    return replace(last, status=status, message=GONE, updated_at=now, resolved_at=now, is_polled=True)
 
 
 def _says(state: State) -> object:

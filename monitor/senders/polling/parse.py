@@ -196,7 +196,10 @@ def _at(entry: Record) -> str:
 
 
 def _iso(parsed: Any) -> str | None:
-    return datetime.fromtimestamp(timegm(parsed), UTC).isoformat() if parsed else None
+    try:
+        return datetime.fromtimestamp(timegm(parsed), UTC).isoformat() if parsed else None
+    except (ValueError, ArithmeticError):  # a year before 1 or past 9999
+        return None
 
 
 if __name__ == "__main__":

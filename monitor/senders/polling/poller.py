@@ -83,6 +83,7 @@ class Poller:
         """Poll a page once and record its answer; return the seconds until the next poll."""
         try:
             if not (page.bell.is_rung or self._lease.is_held()):
+                page.failures = 0  # whether the page answers, the process that polls it knows
                 return SECONDS_WITHOUT_LEASE
             page.told, page.baseline = 0, None
             seconds = self._take(page)
@@ -114,7 +115,10 @@ class Poller:
         if self._at_start is None or not page.id:
             self._read_history()
         answer = self._ask(page)
-        page.id = self._pages.trust(page.known, answer.id, answer.name)
+        before, page.id = page.id, self._pages.trust(page.known, answer.id, answer.name)
+        if before not in ("", page.id):
+            log.warning("polling: %s goes by the id %a and no longer by %a", page.known.url, page.id, before)
+            self._end_all(page, before)
         self._record(page, answer.incidents)
         open_here = self._open_here(page.id)
         self._end_unlisted(page, answer, open_here)
@@ -185,6 +189,17 @@ class Poller:
                 is_new = self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
                 page.bell.told += is_new
                 page.told += is_new and self._baseline(page).is_pushed
+
+    def _end_all(self, page: PolledPage, page_id: str) -> None:
+        """End what is open under an id by which the page no longer goes: no answer will."""
+        open_there = self._open_here(page_id)
+        self._tell(page, [end_of(one) for one in open_there if not one.is_component_update])
+        well: list[JSONObject] = [
+            {"id": one.subject, "name": one.components[0].name, "status": "operational"}
+            for one in open_there
+            if one.is_component_update
+        ]
+        self._tell(page, changes(well, open_there, (page_id, self._pages.name_of(page_id) or page_id)))
 
     def _end_unlisted(self, page: PolledPage, answer: Answer, open_here: Sequence[Incident]) -> None:
         """End the incidents that are open here but that the page deleted, or resolved behind 50 newer ones."""

@@ -441,6 +441,28 @@ def test_two_servers_on_one_postgresql_print_each_update_once(start, postgresql)
     assert all(len(monitor.incidents("?limit=500")) == 300 for monitor in monitors)
 
 
+def test_two_servers_on_one_postgresql_give_a_page_one_name(start, postgresql):
+    url = postgresql.new_database("monitor_named")
+    first, second = (start(environment=environment(url)) for _ in range(2))
+    second.post(incident(page={"id": "p9", "name": "Another"}))  # the second has read the names
+    first.post(incident("i1"), "/webhook/statuspage?page=Ours")
+    second.post(incident("i2"))
+
+    assert "Product: Ours - " in second.printed(2)
+    assert [found["id"] for found in second.incidents("?page=Ours")] == ["i2", "i1"]
+
+
+def test_the_options_of_a_postgresql_url_count(start, postgresql):
+    url = postgresql.new_database("monitor_options")
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA apart")
+    start(environment=environment(f"{url}?options=-csearch_path%3Dapart")).post(incident())
+
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM apart.incidents")
+        assert cursor.fetchone() == (1,)
+
+
 def test_two_servers_fold_the_updates_of_one_incident_into_one(start, postgresql):
     url = postgresql.new_database("monitor_folded")
     monitors = [start(environment=environment(url)) for _ in range(2)]
@@ -581,6 +603,8 @@ def run(**settings):
         ({"DATABASE_URL": "mysql://u:s3cret@h/d"}, "names neither a SQLite file"),
         ({"MONITOR_DATABASE_URL": "sqlite:////no/such/folder/m.db"}, "folder"),
         ({"MONITOR_DATABASE_URL": "sqlite:////tmp"}, "such as sqlite:////tmp/monitor.db"),
+        ({"MONITOR_DATABASE_URL": "sqlite:///file:m?mode=memory&cache=shared&uri=true"}, "keeps nothing in a file"),
+        ({"MONITOR_DATABASE_URL": "sqlite:///file:/m?vfs=memdb&uri=true"}, "keeps nothing in a file"),
         ({"MONITOR_KEEP_DAYS": "30"}, "needs MONITOR_DATABASE_URL"),
         ({"MONITOR_DATABASE_URL": "sqlite:///m.db", "MONITOR_KEEP_DAYS": "soon"}, "whole number of days"),
     ],

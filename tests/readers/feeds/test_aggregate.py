@@ -334,6 +334,16 @@ def test_each_path_lists_what_its_name_says(app):
     assert status == summary(app)["status"] == {"indicator": "critical", "description": "Major Service Outage"}
 
 
+def test_a_maintenance_with_the_status_of_an_incident_is_under_way_or_completed(app):
+    app.post(on("fabrikam", "m1", name="Now", status="investigating", impact="maintenance"))
+    app.post(on("fabrikam", "m2", name="Done", status="resolved", impact="maintenance"))
+
+    assert names(app, "/api/v2/scheduled-maintenances/active.json") == ["Fabrikam - Now"]
+    assert names(app, "/api/v2/scheduled-maintenances/upcoming.json") == []
+    listed = app.get("/api/v2/scheduled-maintenances.json").json["scheduled_maintenances"]
+    assert {row["status"] for row in listed} == {"in_progress", "completed"}
+
+
 @pytest.mark.parametrize("path", [*PATHS, "/history.atom"])
 def test_head_is_answered_like_get_without_the_body(monitor, path):
     get, head = monitor.get(path), requests.head(monitor.url + path, timeout=5)

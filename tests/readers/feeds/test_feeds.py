@@ -120,10 +120,13 @@ def test_ids_are_unique_across_pages_whatever_the_providers_ids_contain(app):
     for page, at in (("p1", "i1"), ("p2", "i1"), ("p", "1/i1"), ("p/1", "i1"), ('p","', "i1"), ("p", '","i1')):
         app.post(incident(at, page={"id": page, "name": "Fabrikam"}))
     app.post(incident("i1", updated_at="2026-06-01T09:00:00Z"))
+    app.post(
+        incident("i1", updated_at="2026-06-01T09:00:00Z", incident_updates=[{"id": "u2", "body": "The same second"}])
+    )
 
     ids = [one.id for one in read(app).entries]
 
-    assert len(set(ids)) == len(ids) == 7
+    assert len(set(ids)) == len(ids) == 8
     assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", one) for one in ids)
 
 

@@ -33,6 +33,15 @@ def ago(minutes, status="investigating", **fields):
     return {"id": f"u{minutes}", "status": status, "body": f"{minutes} minutes ago"} | times | fields
 
 
+def summary(*components, incidents=(), maintenances=()):
+    return {"components": list(components), "incidents": list(incidents), "scheduled_maintenances": list(maintenances)}
+
+
+def component(status, minutes=10, **fields):
+    at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    return {"id": "c1", "name": "Sign-in", "status": status, "updated_at": at, "group": False} | fields
+
+
 def pushed(found):
     """The push of an incident as it stands in a page's API; a real one has no name in its page."""
     return {"page": {"id": "p4g3"}, "incident": copy.deepcopy(found)}

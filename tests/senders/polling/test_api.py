@@ -7,7 +7,7 @@ import pytest
 
 from monitor.senders.polling import polled_page, statuspage_api
 from tests.conftest import ROOT, payload
-from tests.senders.polling.played import Polling, ago, entry, told
+from tests.senders.polling.played import Polling, ago, component, entry, summary, told
 
 REAL = ROOT.parent / "shared" / "payloads" / "real"
 FEED = "/feed.atom"
@@ -15,15 +15,6 @@ FEED = "/feed.atom"
 
 def real(name):
     return json.loads((REAL / name).read_text())
-
-
-def summary(*components, incidents=(), maintenances=()):
-    return {"components": list(components), "incidents": list(incidents), "scheduled_maintenances": list(maintenances)}
-
-
-def component(status, minutes=10, **fields):
-    at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
-    return {"id": "c1", "name": "Sign-in", "status": status, "updated_at": at, "group": False} | fields
 
 
 def maintenance(*entries, **fields):
@@ -160,6 +151,20 @@ def test_a_status_that_a_push_told_is_no_news(status_page):
     app.poll()
 
     assert len(app.printed) == 1
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_component_works_again_though_our_clock_is_behind_that_of_its_page(status_page):
+    app = Polling(status_page.url)
+    change = payload("component-update") | {"page": {"id": "p4g3"}}
+    change["component_update"]["created_at"] = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    app.post(change)
+    status_page.summary = summary(component("operational", id=change["component_update"]["component_id"]))
+    for _ in range(3):
+        app.poll()
+
+    assert len(app.printed) == 2
+    assert app.page()["state"] == "operational"
 
 
 def test_a_component_is_told_once_its_page_has_said_so_for_a_while(status_page, monkeypatch):

@@ -15,10 +15,10 @@ import pytest
 
 from monitor.history.memory import MemoryHistory
 from monitor.pipeline import pipeline_of
-from monitor.senders.polling import client, poller
+from monitor.senders.polling import client, polled_page, poller
 from monitor.updates.errors import Unavailable
 from tests.conftest import InProcess, environment, incident, payload, until
-from tests.senders.polling.played import INCIDENTIO, STATUSPAGE, Polling, ago, entry, pushed, told
+from tests.senders.polling.played import INCIDENTIO, STATUSPAGE, Polling, ago, component, entry, pushed, summary, told
 from tests.status_page import StatusPage, trickle
 
 
@@ -589,6 +589,21 @@ def test_of_two_processes_on_one_database_one_polls_and_the_other_takes_over(sta
     assert second.get("/pages").json()["pages"][0]["problem"] is None
 
 
+def test_a_process_without_the_lease_says_nothing_of_whether_pages_answer(status_page, monkeypatch):
+    lease, history = Lease(), MemoryHistory()
+    monkeypatch.setattr(history, "lease", lambda _: lease)
+    app = Polling(status_page.url, history=history)
+    status_page.answers = [(500, {}, b"")]
+    lease.held = True
+    app.poll()
+    assert "polling" in app.get("/health").json["problems"]
+    lease.held = False
+
+    app.poll()
+
+    assert app.get("/health").json["problems"] == {}
+
+
 # A page speaks for itself only
 
 
@@ -648,10 +663,11 @@ def test_an_id_that_is_too_long_is_one_page_all_the_same(status_page):
     assert [page["updates"] for page in app.get("/pages").json["pages"]] == [1]
 
 
+@pytest.mark.parametrize("bound", ["Fabrikam", "fabrikam"])
 @pytest.mark.parametrize("is_pushed_first", [True, False], ids=["pushed first", "polled first"])
-def test_a_page_under_its_own_token_keeps_its_identity_when_monitor_pages_names_it(status_page, is_pushed_first):
+def test_a_page_under_its_own_token_keeps_its_identity_when_monitor_pages_names_it(status_page, is_pushed_first, bound):
     history = MemoryHistory()
-    settings = {"WEBHOOK_TOKEN": json.dumps({"secret": "Fabrikam"}), "history": history}
+    settings = {"WEBHOOK_TOKEN": json.dumps({"secret": bound}), "history": history}
     first = Polling({"url": status_page.url, "name": "Fabrikam"}, **settings)
     status_page.incidents = [told("i1", entry(1))]
     if not is_pushed_first:
@@ -697,6 +713,34 @@ def test_an_incident_that_its_page_deleted_ends(status_page, caplog):
     assert app.messages()[3:] == ["The page no longer lists this incident as open."]
     assert app.incidents("?id=i2")[0]["resolved_at"]
     assert "no longer lists 'i2', which was open" in caplog.text
+
+
+def test_an_incident_that_a_page_lists_again_is_open_again(status_page):
+    deleted, older = told("i2", ago(60)), told("i1", ago(90))
+    app = Polling(status_page.url)
+    for listed in ([deleted, older], [older], [deleted, older]):
+        status_page.incidents = listed
+        app.poll()
+    app.poll()
+
+    assert [found["id"] for found in app.incidents("?status=open")] == ["i2", "i1"]
+    assert app.messages()[2:] == ["The page no longer lists this incident as open.", "60 minutes ago"]
+
+
+def test_what_is_open_under_an_id_that_a_page_no_longer_has_ends(status_page, monkeypatch, caplog):
+    monkeypatch.setattr(polled_page, "SECONDS_TO_SETTLE", 0)
+    status_page.incidents = [told("i1", ago(60))]
+    status_page.summary = summary(component("major_outage"), incidents=status_page.incidents)
+    app = Polling(status_page.url)
+    app.poll()
+    status_page.page = {"id": "p9", "name": "Fabrikam", "url": "https://status.example.com"}
+    status_page.incidents, status_page.summary = [], summary(component("operational"))
+
+    app.poll()
+
+    assert app.incidents("?status=open") == []
+    assert app.messages()[2:] == ["The page no longer lists this incident as open.", "Operational (was Major outage)"]
+    assert "goes by the id 'p9' and no longer by 'p4g3'" in caplog.text
 
 
 def test_an_incident_that_a_page_deleted_says_nothing_of_its_pushes(status_page):
@@ -755,6 +799,20 @@ def test_what_the_list_of_incidents_does_not_hold_anyway_goes_on(status_page):
 
 
 # What is news
+
+
+def test_an_entry_that_a_full_story_left_out_is_not_told_again(status_page):
+    entries = [ago(90 - number, body=f"{number} " + "x" * 32_766) for number in range(9)]
+    status_page.incidents = [told("i1", *entries)]
+    app = Polling(status_page.url)
+    app.poll()
+    printed = len(app.printed)
+    status_page.incidents = [told("i1", *entries[:-1])]
+    for number in range(3):
+        status_page.incidents.append(told(f"other{number}", ago(5, "resolved")))
+        app.poll()
+
+    assert [message[:1] for message in app.messages()[printed:] if not message.startswith("5 minutes")] == []
 
 
 def test_an_incident_that_was_filled_in_afterwards_is_recorded_and_not_told(status_page):
