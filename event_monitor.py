@@ -130,8 +130,8 @@ def _arguments() -> argparse.Namespace:
     )
     host = os.environ.get("MONITOR_HOST", "127.0.0.1")
     port = os.environ.get("MONITOR_PORT", os.environ.get("PORT", "5000"))
-    parser.add_argument("--host", default=host, type=_host, help="address to listen on (MONITOR_HOST; %(default)s)")
-    parser.add_argument("--port", default=port, type=_port, help="port to listen on (MONITOR_PORT, PORT; %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen on (MONITOR_HOST; %(default)s)")
+    parser.add_argument("--port", default=port, help="port to listen on (MONITOR_PORT, PORT; %(default)s)")
     parser.add_argument("--version", action="version", version=f"event_monitor {__version__}")
     parser.set_defaults(command=None)
     for option, command in COMMANDS.items():
@@ -140,6 +140,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     for option, command in COMMANDS.items():
         _choose(arguments, option, command)
+    if not arguments.command:
+        arguments.host, arguments.port = _host(arguments.host), _port(arguments.port)
     return arguments
 
 
@@ -156,7 +158,7 @@ def _add(parser: argparse.ArgumentParser, option: str, command: settings.Command
 def _choose(arguments: argparse.Namespace, option: str, command: settings.Command) -> None:
     values, given = vars(arguments)[option], {name: vars(arguments)[name] for name in command.options}
     if values:
-        value = values[-1] or (f"http://127.0.0.1:{arguments.port}" if command.metavar == "URL" else "")
+        value = values[-1] or (f"http://127.0.0.1:{_port(arguments.port)}" if command.metavar == "URL" else "")
         arguments.command = command
         arguments.asked = settings.Asked(value, given, partial(settings.from_environment, SETTINGS))
         return
@@ -167,15 +169,13 @@ def _choose(arguments: argparse.Namespace, option: str, command: settings.Comman
 
 def _host(value: str) -> str:
     if not value.strip():
-        raise argparse.ArgumentTypeError("an empty text would be every address: say 0.0.0.0, or 127.0.0.1")
+        _exit_2("--host, else MONITOR_HOST, is empty, which would be every address: say 0.0.0.0, or 127.0.0.1")
     return value
 
 
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value[:9]) < 65536):
-        raise argparse.ArgumentTypeError(
-            f"{value!a} is not a port from 0 to 65535, such as 5000 (--port, else MONITOR_PORT, else PORT)"
-        )
+        _exit_2(f"{value!a} is not a port from 0 to 65535, such as 5000 (--port, else MONITOR_PORT, else PORT)")
     return int(value)
 
 
@@ -185,8 +185,12 @@ def _exit_2(problem: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    code = main()
-    if sys.stdout:
-        sys.stdout.flush()
+    code = 0
+    try:
+        code = main()
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a command, such as head, has enough
+        pass
     os._exit(code)  # the interpreter would wait for the threads of libraries
 app = _or_exit_2(create_app)

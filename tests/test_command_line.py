@@ -88,7 +88,7 @@ def test_an_old_python_can_read_the_program_as_far_as_it_says_so():
             "'http' is not a port from 0 to 65535, such as 5000 (--port, else MONITOR_PORT, else PORT)",
         ),
         ([], {"PORT": ""}, "port"),
-        ([], {"MONITOR_HOST": ""}, "0.0.0.0"),
+        ([], {"MONITOR_HOST": ""}, "--host, else MONITOR_HOST, is empty"),
         (["--host", " "], {}, "--host"),
         ([], {"MONITOR_WEBHOOK_TOKEN": ""}, "MONITOR_WEBHOOK_TOKEN"),
         ([], {"MONITOR_READ_TOKEN": " "}, "MONITOR_READ_TOKEN"),
@@ -120,6 +120,13 @@ def test_what_is_not_understood_is_said_in_one_line(arguments, environment, name
     assert re.fullmatch(r"event_monitor: [^\n]+\n", refused.stderr)
     assert named in refused.stderr
     assert "secret-of-mine" not in refused.stderr
+
+
+def test_a_reader_that_has_enough_of_a_list_ends_it_without_a_traceback():
+    command = f"(sleep 0.5; {sys.executable} event_monitor.py --pages) | true"
+    shell = subprocess.run(command, cwd=ROOT, env=CLEAN, shell=True, capture_output=True, timeout=10, check=True)
+
+    assert shell.stderr == b""
 
 
 @pytest.mark.parametrize("given", ["arguments", "environment"])

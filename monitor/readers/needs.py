@@ -97,7 +97,7 @@ def _unknown_component(history: History, pages: Pages, need: Need) -> Unknown:
     newest = history.incidents(Query(page_ids=need.page_ids, limit=MOST_INCIDENTS))
     names = (component.name for row in newest for component in row.incident.components)
     nearest = pages.nearest(need.component or "", names)
-    return Unknown(need.text, "is no component that its page has named so far", tuple(nearest))
+    return Unknown(need.text, "is a component that no incident of its page has named so far", tuple(nearest))
 
 
 def _unheard(needs: Sequence[Need]) -> list[Unknown]:
@@ -107,7 +107,7 @@ def _unheard(needs: Sequence[Need]) -> list[Unknown]:
         for page in need.pages:
             if page.problem:
                 problem = one_line(page.problem, LONGEST_NAME)
-                unknown.append(Unknown(need.text, f"was not heard at the last poll: {problem}"))
+                unknown.append(Unknown(need.text, f"is not heard now ({problem})"))
             elif not page.heard_at:
                 unknown.append(Unknown(need.text, "was never heard"))
     return unknown

@@ -26,6 +26,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "since": {"type": "string", "description": "an ISO 8601 time; for /stream and /ws the number of an event"},
     "limit": {"type": "integer", "minimum": 1, "maximum": HIGHEST_LIMIT},
     "cursor": {"type": "string", "description": "the next_cursor of the answer before"},
+    "day": {"type": "string", "format": "date", "description": "a day in UTC"},
+    "answer": {"enum": ["200"], "description": "the status instead of 202"},
     "needs": {"type": "array", "items": {"type": "string"}, "description": "pages, or page/component"},
     "fail": {"type": "string", "description": "the lowest impact that is answered with 503"},
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -79,15 +79,15 @@ def _refusal(status: str, reason: str) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Warn of missing tokens at the first request that comes through a proxy, then get out of the way."""
+    """Warn of missing tokens at the first request that comes through a proxy."""
     if app.config.keys() >= TOKENS.keys():
         return
     inner = app.wsgi_app
+    warn_once = cache(partial(_warn, app, "the proxy that requests come through"))
 
     def watch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not environ.keys().isdisjoint(PROXY_HEADERS):
-            app.wsgi_app = inner  # type: ignore[method-assign]
-            _warn(app, "the proxy that requests come through")
+            warn_once()
         return inner(environ, start_response)
 
     app.wsgi_app = watch  # type: ignore[method-assign]

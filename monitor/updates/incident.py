@@ -51,9 +51,8 @@ class Incident(State):
             if entry.status not in ENDED:
                 break
             said = entry.time or said
-        # A mistyped year must not put the end into the future; a component's change ends after its only update.
-        newest = None if self.is_component_update else self.updated_at
-        return min(filter(None, (self.resolved_at, said, newest)), default=self.updated_at)
+        known = [at for at in (self.resolved_at, said) if at and not _is_ahead(at)]
+        return min(known, default=self.updated_at)
 
     def is_ahead_of(self, update: Update) -> bool:
         """Tell whether an update, already folded in, came late: what it says was over before it arrived."""

@@ -63,7 +63,15 @@ def test_the_read_token_comes_from_the_environment(start):
 
 
 def test_the_command_starts_no_app_and_opens_no_database(told, sqlite_url, file):
-    asked = run("--status", told.url, "--needs", "Contoso", MONITOR_DATABASE_URL=sqlite_url, MONITOR_NO_SETTING="x")
+    asked = run(
+        "--status",
+        told.url,
+        "--needs",
+        "Contoso",
+        MONITOR_DATABASE_URL=sqlite_url,
+        MONITOR_NO_SETTING="x",
+        MONITOR_PORT="tcp://10.0.0.1:80",
+    )
 
     assert (asked.returncode, file.exists()) == (0, False)
 

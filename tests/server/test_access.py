@@ -96,3 +96,13 @@ def test_on_a_public_address_any_name_serves(open_to):
 
     assert ask(monitor, "GET", "/incidents", Host="monitor.example", Origin="https://monitor.example")[0] == 200
     assert ask(monitor, "POST", "/mcp", Host="monitor.example", Origin="https://monitor.example")[0] == 400
+
+
+def test_a_wrapper_around_the_app_sees_every_request_also_after_the_first_through_a_proxy(app):
+    inner, seen = app.application.wsgi_app, []
+    app.application.wsgi_app = lambda environ, start_response: seen.append(1) or inner(environ, start_response)
+
+    for fields in ({}, {"X-Forwarded-For": "192.0.2.1"}, {}):
+        app.get("/health", headers=fields)
+
+    assert len(seen) == 3

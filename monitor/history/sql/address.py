@@ -20,7 +20,7 @@ def parse_url(url: str) -> URL:
         if not file.parent.is_dir():
             raise ValueError(f"names a file in the folder {file.parent}, which is not there")
         if file.is_dir():
-            raise ValueError(f"names the folder {file}; name a file in it, such as sqlite:///{file}/monitor.db")
+            raise ValueError(f"names the folder {file}; name a file in it, such as sqlite:///{file / 'monitor.db'}")
         if parsed.query.get("mode") == "memory" or parsed.query.get("vfs") == "memdb":
             raise ValueError("keeps nothing in a file: leave it unset to keep the history in memory")
         if parsed.query and "uri" not in parsed.query:

@@ -19,6 +19,7 @@ from monitor.outputs.notify.shapes import SHAPES
 from monitor.settings import from_json
 
 GOOD = '"slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"'
+GOOD_JSON = '[{"url": "slack://TOKEN-A/TOKEN-B/TOKEN-C", "pages": ["GitHub"], "min_impact": "major"}]'
 MIN_IMPACTS = ("none", "minor", "major", "critical")
 SECONDS_TO_ANSWER = 30.0
 # Apprise waits 5.5 s between messages, which is long in an outage; PagerDuty takes 120 a minute for each key:
@@ -55,7 +56,8 @@ def parse(value: str) -> tuple[Service, ...]:
     try:
         return tuple(_services(value))
     except ValueError as error:
-        raise ValueError(f"{error}; write it such as {GOOD}") from None
+        good = GOOD_JSON if value.lstrip().startswith(("[", "{")) else GOOD
+        raise ValueError(f"{error}; write it such as {good}") from None
 
 
 def _services(value: str) -> list[Service]:

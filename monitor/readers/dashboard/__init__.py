@@ -113,7 +113,7 @@ class Dashboard:
     def page(self) -> Response:
         """Answer the page, or 401 with a form for the token, or 503 with the reason why nothing can be read now.
 
-        query: page, component, impact, status, id, since, limit, cursor
+        query: page, component, impact, status, id, day, since, limit, cursor
         answers: text/html
         """
         arguments = {name: values for name, values in request.args.to_dict(flat=False).items() if values != [""]}

@@ -135,7 +135,8 @@ def _newest(history: History, wanted: Query) -> tuple[list[Incident], bool]:
 
 def _ended(history: History, wanted: Query) -> list[Incident]:
     newest = [row.incident for row in history.incidents(replace(wanted, limit=LOOKED_BACK_FOR_ENDED))]
-    return [state for state in newest if not state.is_open and impact_of(state) != "operational"]
+    ended = [state for state in newest if not state.is_open and impact_of(state) != "operational"]
+    return sorted(ended, key=lambda state: state.ended_at or state.updated_at, reverse=True)
 
 
 def _latest(arrivals: Sequence[Arrival], wanted: Query, now: datetime) -> list[Arrival]:

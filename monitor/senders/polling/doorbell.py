@@ -46,7 +46,10 @@ class Doorbells:
         self._polled = {page.known.url: page for page in polled}
 
     def answer(self, page: str) -> tuple[Response, int]:
-        """Ring the doorbell of a page by its name, host or id; abort with 401, 404, 413."""
+        """Ring the doorbell of a page by its name, host or id; abort with 401, 404, 413.
+
+        query: answer
+        """
         polled = self._find(page)
         require(tokens_of(polled.known, self._tokens) if polled else self._tokens)
         if polled is None:

@@ -603,6 +603,7 @@ def run(**settings):
         ({"DATABASE_URL": "mysql://u:s3cret@h/d"}, "names neither a SQLite file"),
         ({"MONITOR_DATABASE_URL": "sqlite:////no/such/folder/m.db"}, "folder"),
         ({"MONITOR_DATABASE_URL": "sqlite:////tmp"}, "such as sqlite:////tmp/monitor.db"),
+        ({"MONITOR_DATABASE_URL": "sqlite:////"}, "such as sqlite:////monitor.db"),
         ({"MONITOR_DATABASE_URL": "sqlite:///file:m?mode=memory&cache=shared&uri=true"}, "keeps nothing in a file"),
         ({"MONITOR_DATABASE_URL": "sqlite:///file:/m?vfs=memdb&uri=true"}, "keeps nothing in a file"),
         ({"MONITOR_KEEP_DAYS": "30"}, "needs MONITOR_DATABASE_URL"),

@@ -280,6 +280,14 @@ def test_a_filter_narrows_the_page_and_an_empty_one_does_not(app, query):
         assert "Contoso" in whole[section]
 
 
+def test_what_ended_last_stands_first_however_long_it_took(app):
+    app.post(ended("long", name="Long", created_at=ago(days=20), updated_at=ago(minutes=1)))
+    for number in range(10):
+        app.post(ended(f"i{number}", created_at=ago(days=2, minutes=number), updated_at=ago(days=1)))
+
+    assert page(app)["ended"].startswith("Recently ended Minor Fabrikam Long")
+
+
 def test_a_state_asks_for_a_listing_that_goes_on(app):
     for number in range(60):
         app.post(ended(f"i{number}", name=f"Number {number:02}", created_at=ago(days=2, minutes=60 - number)))
@@ -288,7 +296,7 @@ def test_a_state_asks_for_a_listing_that_goes_on(app):
     (older,) = [link for link in first.links if "cursor" in link]
     rest = page(app, older)
 
-    assert first["incidents"].startswith("Incidents: Resolved Minor Fabrikam Number 59")
+    assert first["incidents"].startswith("Incidents of impact minor: Resolved Minor Fabrikam Number 59")
     assert set(parse_qs(older[1:])) == {"status", "impact", "cursor"}
     assert len(re.findall("Number", first["incidents"] + rest["incidents"])) == 60
     assert not [link for link in rest.links if "cursor" in link]
