@@ -281,9 +281,13 @@ def test_a_filter_narrows_the_page_and_an_empty_one_does_not(app, query):
 
 
 def test_what_ended_last_stands_first_however_long_it_took(app):
-    app.post(ended("long", name="Long", created_at=ago(days=20), updated_at=ago(minutes=1)))
-    for number in range(10):
-        app.post(ended(f"i{number}", created_at=ago(days=2, minutes=number), updated_at=ago(days=1)))
+    def over(incident_id, name, began, ended):
+        end = {"updated_at": ended, "resolved_at": ended, "status": "resolved"}
+        app.post(running(incident_id, name=name, created_at=ago(days=began), incident_updates=[], **end))
+
+    over("long", "Long", 20, ago(minutes=1))
+    for day in range(2, 12):
+        over(f"i{day}", "Short", day, ago(days=day - 1))
 
     assert page(app)["ended"].startswith("Recently ended Minor Fabrikam Long")
 
