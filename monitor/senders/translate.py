@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from monitor.senders.payload import JSONObject, identifier, mapping, text
-from monitor.updates.errors import NotAnUpdate, UnknownShape
+from monitor.updates.errors import NotAnUpdate
 from monitor.updates.impacts import COMPONENT_IMPACTS
 from monitor.updates.times import instant
 
@@ -73,27 +73,17 @@ def incident_update(update_id: object, status: str | None, body: object, created
 
 
 def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObject:
-    """Return Statuspage's payload of a component update; one without an id gets a hash of its content.
+    """Return a component update in Statuspage's words; one without an id gets a hash of its content.
 
-    Raise NotAnUpdate without a component's id or a time, UnknownShape without a new status.
+    Raise NotAnUpdate without a component's id.
     """
     change, component = mapping(payload.get("component_update")), mapping(payload.get("component"))
     component_id = required(change.get("component_id") or component.get("id"), "component_update.component_id")
     new_status = word(change.get("new_status") or component.get("status"), words)
-    if new_status is None:
-        raise UnknownShape("component_update has no new_status")
-    found = instant(change.get("created_at")) or instant(component.get("updated_at"))
-    created_at = required_time(found, "component_update.created_at").isoformat()
-    return {
-        "page": payload.get("page"),
-        "meta": payload.get("meta"),
-        "component_update": {
-            # JSON keeps the texts apart. The sender's own id may be a number that an incident has, too.
-            "id": hashed(json.dumps([component_id, created_at, new_status, *filter(None, [change.get("id")])])),
-            "component_id": component_id,
-            "created_at": created_at,
-            "new_status": new_status,
-            "old_status": word(change.get("old_status") or component.get("previous_status"), words),
-        },
-        "component": component | {"id": component_id},
-    }
+    old_status = word(change.get("old_status") or component.get("previous_status"), words)
+    at = instant(change.get("created_at")) or instant(component.get("updated_at"))
+    # JSON keeps the texts apart. The sender's own id may be a number that an incident has, too.
+    content = [component_id, at and at.isoformat(), new_status, *filter(None, [change.get("id")])]
+    made = {"id": hashed(json.dumps(content)), "new_status": new_status, "old_status": old_status}
+    made |= {"component_id": component_id}
+    return {name: payload.get(name) for name in ("page", "meta", "component")} | {"component_update": change | made}

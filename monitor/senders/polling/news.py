@@ -1,21 +1,35 @@
-"""The news in an incident that a page lists, compared with what the history knows of it.
+"""The news in what a page lists, compared with what the history knows of it.
 
-Each entry that was never told becomes an update at its own time, the newest at the incident's `updated_at`, as in its
-push. An incident without such an entry, and with the same status, impact and components' statuses, was only edited: it
-is recorded and not told. So is the past: incidents that had ended when their page was first polled.
+Each entry of an incident that was never told becomes an update at its own time, the newest at the incident's
+`updated_at`, as in its push. An incident without such an entry, and with the same status, impact and components'
+statuses, was only edited: it is recorded and not told. So is the past: incidents that had ended when their page was
+first polled. A component's status is news if no push, no poll and no open incident told it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 
 from monitor.history.contract import Page
+from monitor.senders import statuspage
+from monitor.senders.payload import JSONObject, text
+from monitor.senders.translate import component_update
 from monitor.updates.document import summary, update_of
-from monitor.updates.impacts import ENDED, is_maintenance
+from monitor.updates.impacts import COMPONENT_IMPACTS, ENDED, is_maintenance
 from monitor.updates.incident import Incident, identity_of
-from monitor.updates.update import IncidentUpdate, State, Update, headline, said_at
+from monitor.updates.times import instant
+from monitor.updates.update import (
+    LONGEST_NAME,
+    MOST_COMPONENTS,
+    IncidentUpdate,
+    State,
+    Update,
+    headline,
+    said_at,
+)
 
 GONE = "The page no longer lists this incident as open."
 MARGIN = timedelta(hours=1)  # a page's clock is not ours, and an answer may come from a cache
@@ -67,6 +81,35 @@ def end_of(incident: Incident) -> Update:
     now = datetime.now(UTC)
     last, status = update_of(summary(incident)), "completed" if is_maintenance(incident) else "resolved"
     return replace(last, status=status, message=GONE, updated_at=now, resolved_at=now, is_polled=True)
+
+
+def changes(components: Iterable[JSONObject], open_here: Iterable[Incident], page: tuple[str, str]) -> list[Update]:
+    """Return the changes to tell of the components that a page lists; `page` is its id and name.
+
+    The open incidents here say what is known of a component; without any, it is operational.
+    """
+    open_here = [incident for incident in open_here if not incident.is_upcoming]
+    known = {incident.subject: incident for incident in open_here if incident.is_component_update}
+    told = {name for one in open_here if not one.is_component_update for c in one.components for name in (c.id, c.name)}
+    now, found = datetime.now(UTC), list[JSONObject]()
+    for component in components:
+        status, name = text(component.get("status")), text(component.get("name")) or ""
+        component_id = text(component.get("id")) or name
+        if status not in COMPONENT_IMPACTS or not name or len(component_id) > LONGEST_NAME:
+            continue
+        last = known.get(component_id)
+        is_told = status != "operational" and not told.isdisjoint((component_id, name))
+        if is_told or status == (last.status if last else "operational"):
+            continue
+        at = instant(component.get("updated_at"))
+        if at is None or at > now or (last and at <= last.updated_at):
+            # A change from before the last one would be late, end nothing, and be found at every poll.
+            at = max(now, last.updated_at + timedelta(microseconds=1)) if last else now
+        change = {"new_status": status, "old_status": last and last.status, "created_at": at.isoformat()}
+        record = {"id": component_id, "name": name}
+        payload = {"page": {"id": page[0], "name": page[1]}, "component_update": change, "component": record}
+        found.append(component_update(payload, {}))
+    return [replace(statuspage.read(payload), is_polled=True) for payload in found[:MOST_COMPONENTS]]
 
 
 def _says(state: State) -> object:

@@ -22,8 +22,7 @@ from monitor.pipeline import Pipeline
 from monitor.senders.pages import KnownPage, Pages
 from monitor.senders.payload import JSONObject
 from monitor.senders.polling.client import NoAnswer, StatusPageClient
-from monitor.senders.polling.components import changes
-from monitor.senders.polling.news import Baseline, end_of, news
+from monitor.senders.polling.news import Baseline, changes, end_of, news
 from monitor.senders.polling.polled_page import PolledPage, choose
 from monitor.senders.polling.source import Answer, update_of
 from monitor.server.turns import take_turns
