@@ -11,8 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from gevent.lock import BoundedSemaphore
 
 from monitor.senders.pages import KnownPage
-from monitor.senders.payload import JSONObject, decode, records, text
+from monitor.senders.payload import decode, records, text
 from monitor.senders.polling.client import NoAnswer, StatusPageClient
 from monitor.senders.polling.source import Answer
 from monitor.updates.errors import NotAnUpdate
@@ -42,17 +41,8 @@ _link = re.compile(r"<link\s[^<>]{1,1000}>", re.IGNORECASE)
 _href = re.compile(r"""\shref\s*=\s*["']?([^"'\s>]{1,500})""", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedFeed:
-    """A feed's title and its incidents, oldest first; `oldest` is the earliest start of its entries."""
-
-    title: str | None
-    incidents: Sequence[JSONObject]
-    oldest: datetime
-
-
-def parse(body: bytes) -> ParsedFeed:
-    """Return the incidents of a feed, parsed in a process of its own; raise NoAnswer."""
+def parse(body: bytes) -> Answer:
+    """Return the title and the incidents of a feed, parsed in a process of its own; raise NoAnswer."""
     if find_spec("feedparser") is None:
         raise NoAnswer("has a feed, which needs feedparser: pip install -r requirements-extras.txt")
     try:
@@ -64,8 +54,9 @@ def parse(body: bytes) -> ParsedFeed:
         found = decode(run.stdout)
     except NotAnUpdate:
         raise NoAnswer("has a feed that could not be parsed") from None
-    incidents = records(found.get("incidents"))
-    return ParsedFeed(text(found.get("title")), incidents[::-1], instant(found.get("oldest")) or LONG_AGO)
+    incidents = records(found.get("incidents"))[::-1]
+    ids = frozenset(incident["id"] for incident in incidents)
+    return Answer(None, text(found.get("title")), incidents, ids, instant(found.get("oldest")) or LONG_AGO)
 
 
 class Feed:
@@ -84,10 +75,9 @@ class Feed:
         body = self._client.get(self._address, ACCEPT, LARGEST_FEED)
         if body is None:
             return self._last
-        found = parse(body)
-        ids = frozenset(incident["id"] for incident in found.incidents)
-        self._last = replace(self._last, name=found.title, ids=ids, oldest=found.oldest)
-        return replace(self._last, incidents=found.incidents)
+        found = replace(parse(body), id=self._last.id)
+        self._last = replace(found, incidents=())
+        return found
 
     def more(self, unlisted: Sequence[Incident]) -> Answer:  # noqa: ARG002
         """Return the last answer again: a feed is one list."""
