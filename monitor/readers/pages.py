@@ -35,8 +35,7 @@ def _listed(history: History, pages: Pages) -> bytes:
     states = states_of(history.periods(datetime.now(UTC)))
     known, rows, left = pages.known(), list[str](), LARGEST_ANSWER - 100
     for page in known:
-        read_by = pages.read_by.get(page.url or "")
-        row = json.dumps(_row(page, state_of(page, states), read_by) | pages.doorbell_of(page.url))
+        row = json.dumps(_row(page, state_of(page, states)) | pages.polling_of(page.url))
         left -= len(row) + len(", ")
         if left < 0:
             break
@@ -59,7 +58,7 @@ def state_of(page: Page, states: dict[str, str]) -> str:
     return states.get(page.id) or (UNKNOWN if page.problem else OPERATIONAL)
 
 
-def _row(page: Page, state: str, read_by: str | None) -> dict[str, Any]:
+def _row(page: Page, state: str) -> dict[str, Any]:
     return {
         "id": page.id,
         "name": page.name,
@@ -74,7 +73,6 @@ def _row(page: Page, state: str, read_by: str | None) -> dict[str, Any]:
         "unsubscribe": page.unsubscribe,
         "url": page.url,
         "polled_at": iso(page.polled_at),
-        "read_by": read_by,
         "problem": page.problem,
     }
 

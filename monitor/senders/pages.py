@@ -32,7 +32,7 @@ from monitor.updates.update import Update
 
 log = logging.getLogger("event_monitor")
 
-NO_DOORBELL: dict[str, object] = {"doorbell": None, "last_ring": None}
+NOT_POLLED: dict[str, object] = {"read_by": None, "doorbell": None, "last_ring": None}
 MOST_NAMES = 10_000  # strangers could name pages without end
 MOST_COMPARED, LONGEST_COMPARED = 100, 40  # names that nearest() compares, and characters of each
 
@@ -55,8 +55,7 @@ class Pages:
         self._comparing = BoundedSemaphore()
         self._unheard: dict[str, Page] = {}  # by address: polled pages that have not answered yet
         self.names_given = 0
-        self.read_by: dict[str, str] = {}  # by address: how this process polls a page
-        self.doorbell_of: Callable[[str | None], dict[str, object]] = lambda _url: NO_DOORBELL  # polling sets it
+        self.polling_of: Callable[[str | None], dict[str, object]] = lambda _url: NOT_POLLED  # polling sets it
 
     def name_for(self, update: Update, named: str | None = None) -> Update:
         """Return the update under its page's name; `named` is the name in ?page=."""

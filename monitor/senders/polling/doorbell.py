@@ -20,7 +20,7 @@ import gevent
 from flask import Flask, Response, abort, jsonify, request
 
 from monitor.pipeline import Sample, pipeline_of
-from monitor.senders.pages import NO_DOORBELL, Pages, pages_of
+from monitor.senders.pages import NOT_POLLED, Pages, pages_of
 from monitor.senders.payload import decode, text
 from monitor.senders.polling.addresses import Tokens, find, path_of, tokens_of
 from monitor.server.requests import read_body, require
@@ -64,12 +64,13 @@ class Doorbells:
         return jsonify(status="polling"), 200 if request.args.get("answer") == "200" else 202
 
     def shown(self, url: str | None) -> dict[str, object]:
-        """Return what /pages shows of a page's doorbell, by the address at which the page is polled."""
+        """Return what /pages shows of how a page is polled and of its doorbell, by the page's address."""
         page = self._polled.get(url or "")
         if page is None:
-            return NO_DOORBELL
-        at = page.bell.rung_at
-        return {"doorbell": path_of(page.known), "last_ring": {"at": iso(at), "found": page.bell.found} if at else None}
+            return NOT_POLLED
+        at, read_by = page.bell.rung_at, page.source and page.source.how
+        last_ring = {"at": iso(at), "found": page.bell.found} if at else None
+        return {"read_by": read_by, "doorbell": path_of(page.known), "last_ring": last_ring}
 
     def sample(self) -> Sample:
         """Return the rings by page and outcome."""
@@ -123,5 +124,5 @@ def init_app(app: Flask, polled: Sequence[PolledPage]) -> None:
     doorbells = Doorbells(app.config.get("WEBHOOK_TOKEN"), polled, pages)
     app.add_url_rule("/doorbell/<path:page>", "doorbell", doorbells.answer, methods=["POST"])
     if polled:
-        pages.doorbell_of = doorbells.shown
+        pages.polling_of = doorbells.shown
         pipeline_of(app).samples.append(lambda: [doorbells.sample()])

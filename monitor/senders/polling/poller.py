@@ -144,7 +144,6 @@ class Poller:
             return page.source.ask()
         page.source, answer = choose(page.known, page.client)
         log.info("polling: %s is read by %s", page.known.url, page.source.how)
-        self._pages.read_by[page.known.url] = page.source.how
         return answer
 
     def _read_history(self) -> None:
