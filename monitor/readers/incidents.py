@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from flask import Flask, Response, json, request
 
@@ -15,11 +14,9 @@ from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
 from monitor.server.turns import take_turns
 from monitor.updates.document import document
-from monitor.updates.incident import Incident
 from monitor.updates.update import two_lines
 
 LARGEST_ANSWER = 1024 * 1024  # bytes; a longer list ends early, with a cursor for the rest
-INCIDENTS_AT_ONCE = 50  # read by one query, each with its whole story
 ROWS_BETWEEN_TURNS = 20  # an answer of 1 MiB takes 8 ms: others are answered in between
 
 
@@ -72,15 +69,3 @@ def unknown(wanted: Query, pages: Pages) -> dict[str, object]:
     if wanted.page is None or wanted.page_ids:
         return {}
     return {"unknown": {"page": wanted.page, "nearest": pages.nearest(wanted.page)}}
-
-
-def newest(history: History, wanted: Query, most: int) -> Iterator[Incident]:
-    """Yield up to `most` incidents that match, newest first, whatever the query's limit; `most` is a multiple of 50."""
-    wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
-    for _ in range(0, most, INCIDENTS_AT_ONCE):
-        found = history.incidents(wanted)
-        yield from (row.incident for row in found)
-        if len(found) < INCIDENTS_AT_ONCE:
-            return
-        wanted = replace(wanted, before=found[-1].place)
-        take_turns()

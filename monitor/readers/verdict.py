@@ -12,7 +12,6 @@ from typing import Literal
 
 from monitor.history.contract import History, Page
 from monitor.history.query import Query, names_of_components
-from monitor.readers.incidents import newest
 from monitor.readers.needs import Need, Unknown, resolve
 from monitor.senders.pages import Pages
 from monitor.updates.errors import BadQuery
@@ -45,7 +44,7 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
     if fail is not None and fail not in FAILS:
         raise BadQuery(f"fail is not one of {', '.join(FAILS)}")
     found, unknown = resolve(history, pages, needs)
-    incidents, is_cut = _open(history, frozenset().union(*(need.page_ids for need in found)) if needs else None)
+    incidents, is_cut = _open(pages, frozenset().union(*(need.page_ids for need in found)) if needs else None)
     if is_cut:
         unknown.append(Unknown("", f"{MOST_OPEN} incidents or more are open; only the newest were read"))
     concerned = _concerning(found, incidents) if needs else incidents
@@ -56,16 +55,16 @@ def verdict(history: History, pages: Pages, needs: Sequence[str] = (), fail: str
     return Verdict(
         status="trouble" if is_trouble else "unknown" if unknown else "ok",
         fails=fails,
-        open=tuple(map(pages.shown, worst_first)),
+        open=tuple(worst_first),
         pages=tuple({page.id: page for need in found for page in need.pages}.values()),
         unknown=tuple(unknown),
     )
 
 
-def _open(history: History, page_ids: frozenset[str] | None) -> tuple[list[Incident], bool]:
+def _open(pages: Pages, page_ids: frozenset[str] | None) -> tuple[list[Incident], bool]:
     """Return the open incidents that have begun, newest first, and whether there may be more."""
     query = Query(page_ids=page_ids, status="open")
-    found = [without_story(incident) for incident in newest(history, query, MOST_OPEN)]
+    found = [without_story(incident) for incident in pages.newest(query, MOST_OPEN)]
     return [incident for incident in found if not incident.is_upcoming], len(found) >= MOST_OPEN
 
 

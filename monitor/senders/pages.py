@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,13 +27,14 @@ from monitor.senders.known_pages import KnownPage as KnownPage
 from monitor.server.turns import take_turns
 from monitor.settings import Command, Settings
 from monitor.updates.errors import NotAnUpdate, Unavailable
-from monitor.updates.incident import AnyState
+from monitor.updates.incident import AnyState, Incident
 from monitor.updates.update import Update
 
 log = logging.getLogger("event_monitor")
 
 NOT_POLLED: dict[str, object] = {"read_by": None, "doorbell": None, "last_ring": None}
 MOST_NAMES = 10_000  # strangers could name pages without end
+INCIDENTS_AT_ONCE = 50  # read by one query, each with its whole story
 MOST_COMPARED, LONGEST_COMPARED = 100, 40  # names that nearest() compares, and characters of each
 
 
@@ -158,6 +159,20 @@ class Pages:
         """Return a state under its page's present name."""
         name = self._names.get(state.page_id, state.page)
         return state if name == state.page else replace(state, page=name)
+
+    def newest(self, wanted: Query, most: int) -> Iterator[Incident]:
+        """Yield up to `most` incidents that match, newest first, whatever the query's limit; raise Unavailable.
+
+        `most` is a multiple of INCIDENTS_AT_ONCE. Each incident is shown under its page's present name.
+        """
+        wanted = replace(wanted, limit=INCIDENTS_AT_ONCE)
+        for _ in range(0, most, INCIDENTS_AT_ONCE):
+            found = self._history.incidents(wanted)
+            yield from (self.shown(row.incident) for row in found)
+            if len(found) < INCIDENTS_AT_ONCE:
+                return
+            wanted = replace(wanted, before=found[-1].place)
+            take_turns()
 
     def known(self) -> list[Page]:
         """Return every page that was polled or pushed, sorted by name; raise Unavailable."""

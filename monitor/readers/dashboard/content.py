@@ -16,7 +16,7 @@ from monitor.history.query import Query
 from monitor.readers.dashboard.choices import MOST_CHOICES, components_offered, pages_offered, unknown_component
 from monitor.readers.dashboard.story import name_of
 from monitor.readers.dashboard.tiles import MOST_TILES, days_of, first_day, start_of, tiles
-from monitor.readers.incidents import newest, unknown
+from monitor.readers.incidents import unknown
 from monitor.readers.pages import UNKNOWN
 from monitor.readers.verdict import MOST_OPEN, without_covered
 from monitor.senders.pages import Pages
@@ -44,7 +44,7 @@ def shown(
     if found := unknown(wanted, pages) or unknown_component(history, pages, components, wanted):
         template = "unknown.html"
     elif day:
-        template, found = "listing.html", on_day(history, pages, wanted, day, now)
+        template, found = "listing.html", on_day(pages, wanted, day, now)
     elif not LISTING.isdisjoint(given):
         template, found = "listing.html", listing(history, pages, wanted)
     elif known or arrivals:
@@ -75,7 +75,7 @@ def overview(
     `open` and `open_pages` count what is broken, `more_…` what is left out; `is_all` is False if more incidents may be
     open than were read.
     """
-    states, is_all = _newest(history, replace(wanted, status="open"))
+    states, is_all = _newest(pages, replace(wanted, status="open"))
     listed = sorted(without_covered(states), key=lambda state: (RANK[impact_of(state)], -state.began_at.timestamp()))
     broken = [state for state in listed if impact_of(state) != "maintenance"]
     planned = [state for state in listed if impact_of(state) == "maintenance"]
@@ -91,14 +91,14 @@ def overview(
         "open": len(broken),
         "open_pages": len({state.page_id for state in broken}),
         "is_all": is_all,
-        "broken": [pages.shown(state) for state in broken[: MOST_BROKEN // share]],
+        "broken": broken[: MOST_BROKEN // share],
         "tiles": shown_tiles,
         "more_tiles": len(known) - len(shown_tiles),
         "first_day": first_day(now),
         "with_days": [(tile.page, days_of(tile, now)) for tile in with_days],
         "unreachable": sum(tile.state == UNKNOWN for tile in shown_tiles),
         "latest": [Arrival(arrival.number, pages.shown(arrival.update)) for arrival in _latest(arrivals, wanted, now)],
-        "maintenance": [pages.shown(state) for state in planned[: MOST_MAINTENANCE // share]],
+        "maintenance": planned[: MOST_MAINTENANCE // share],
         "more_maintenance": max(0, len(planned) - MOST_MAINTENANCE // share),
         "ended": [pages.shown(state) for state in _ended(history, wanted)[: MOST_ENDED // share]],
     }
@@ -112,10 +112,10 @@ def listing(history: History, pages: Pages, wanted: Query) -> Values:
     return {"incidents": [pages.shown(row.incident) for row in found], "older": older, "day": None, "is_all": True}
 
 
-def on_day(history: History, pages: Pages, wanted: Query, day: date, now: datetime) -> Values:
+def on_day(pages: Pages, wanted: Query, day: date, now: datetime) -> Values:
     """Return the incidents of a day, worst first, of the newest that match."""
     begin, end = start_of(day), start_of(day) + timedelta(days=1)
-    states, is_all = _newest(history, wanted)
+    states, is_all = _newest(pages, wanted)
     found = [
         state
         for state in states
@@ -123,13 +123,13 @@ def on_day(history: History, pages: Pages, wanted: Query, day: date, now: dateti
         if state.status != "operational" and not state.is_upcoming
     ]
     found.sort(key=lambda state: RANK[impact_of(state)])
-    incidents = [pages.shown(state) for state in found[:MOST_LISTED]]
-    return {"incidents": incidents, "older": None, "day": day, "is_all": is_all and len(incidents) == len(found)}
+    is_all = is_all and len(found) <= MOST_LISTED
+    return {"incidents": found[:MOST_LISTED], "older": None, "day": day, "is_all": is_all}
 
 
-def _newest(history: History, wanted: Query) -> tuple[list[Incident], bool]:
+def _newest(pages: Pages, wanted: Query) -> tuple[list[Incident], bool]:
     """Return the newest MOST_OPEN incidents that match, and whether these are all."""
-    states = list(newest(history, wanted, MOST_OPEN))
+    states = list(pages.newest(wanted, MOST_OPEN))
     return states, len(states) < MOST_OPEN
 
 

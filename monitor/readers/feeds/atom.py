@@ -20,7 +20,6 @@ from markupsafe import escape
 from monitor.history.contract import MOST_ARRIVALS, History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
-from monitor.readers.incidents import newest
 from monitor.senders.pages import Pages
 from monitor.server.turns import take_turns
 from monitor.updates.impacts import impact_of, in_words
@@ -50,7 +49,7 @@ Entry = dict[str, Any]
 
 def write(name: str, history: History, pages: Pages) -> bytes:
     """Write `feed` or `past`; links are relative, as only the client knows by which address it reached this server."""
-    about, entries = _feed(history, pages) if name == "feed" else _past(history, pages)
+    about, entries = _feed(history, pages) if name == "feed" else _past(pages)
     feed = Atom1Feed(description="", author_name="event_monitor", **about)
     for entry in answer.fitting(entries, _size_of):
         feed.add_item(**entry)
@@ -70,9 +69,9 @@ def _feed(history: History, pages: Pages) -> tuple[dict[str, str], Iterator[Entr
     return about, _entries_of_updates(history, pages, _newest(history, wanted))
 
 
-def _past(history: History, pages: Pages) -> tuple[dict[str, str], Iterator[Entry]]:
-    found = newest(history, answer.query_of_request(pages), MOST_SEARCHED)
-    incidents = (pages.shown(incident) for incident in found if not incident.is_component_update)
+def _past(pages: Pages) -> tuple[dict[str, str], Iterator[Entry]]:
+    found = pages.newest(answer.query_of_request(pages), MOST_SEARCHED)
+    incidents = (incident for incident in found if not incident.is_component_update)
     about = {"title": "event_monitor Status - Incident History", "link": ".", "feed_url": "history.atom"}
     about["feed_guid"] = answer.stable_id("history").urn
     return about, map(_entry_of_incident, islice(incidents, MOST_INCIDENTS))

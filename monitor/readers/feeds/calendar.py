@@ -16,7 +16,6 @@ from icalendar.enums import STATUS, TRANSP
 from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
-from monitor.readers.incidents import newest
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
@@ -31,7 +30,7 @@ HIGHEST_REVISION = 2**31 - 1  # https://www.rfc-editor.org/rfc/rfc5545#section-3
 END = b"END:VCALENDAR\r\n"
 
 
-def write(_name: str, history: History, pages: Pages) -> bytes:
+def write(_name: str, _history: History, pages: Pages) -> bytes:
     """Write the calendar."""
     wanted = answer.query_of_request(pages, "page", "component")
     title = answer.title_of(wanted, pages)
@@ -44,20 +43,20 @@ def write(_name: str, history: History, pages: Pages) -> bytes:
     calendar["REFRESH-INTERVAL"].params["VALUE"] = "DURATION"  # https://www.rfc-editor.org/rfc/rfc7986#section-5.7
     calendar.add("X-PUBLISHED-TTL", "PT1H")  # for Outlook
     # Each event by itself, as `fitting` lets other requests run in between: all of them take the library 0.5 s.
-    events = (_event(pages.shown(window)).to_ical() for window in _windows(history, wanted))
+    events = (_event(window).to_ical() for window in _windows(pages, wanted))
     written = list(answer.fitting(events, len))
     # A calendar must have a component: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
     written = written or [Timezone.from_tzid("UTC").to_ical()]
     return b"".join([calendar.to_ical().removesuffix(END), *written, END])
 
 
-def _windows(history: History, wanted: Query) -> Iterator[Incident]:
+def _windows(pages: Pages, wanted: Query) -> Iterator[Incident]:
     """Yield each maintenance once, the open ones first: the bounds must not cut these."""
     since = datetime.now(UTC) - timedelta(days=DAYS_SHOWN)
     seen: set[tuple[str, str]] = set()
     for status, changed_since in (("open", None), (None, since)):
         query = replace(wanted, impact="maintenance", status=status, since=changed_since)
-        for incident in newest(history, query, MOST_WINDOWS):
+        for incident in pages.newest(query, MOST_WINDOWS):
             identity = incident.page_id, incident.id
             if identity not in seen and not incident.is_component_update and answer.window_of(incident)[1] >= since:
                 seen.add(identity)

@@ -15,7 +15,6 @@ from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
 from monitor.readers.feeds.statuspage_shape import DESCRIPTIONS, Row, components_of, indicator_of, page_of, row_of
-from monitor.readers.incidents import newest
 from monitor.readers.pages import state_of, states_of
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import MAINTENANCE_STATUSES, is_maintenance
@@ -58,7 +57,7 @@ class _AllPages:
         states = states_of(history.periods(datetime.now(UTC)))
         impacts = [*states.values(), *(state_of(page, states) for page in known)]
         worst = min(map(indicator_of, impacts), key=list(DESCRIPTIONS).index, default="none")
-        self._history, self._pages = history, pages
+        self._pages = pages
         self.page = page_of(known)
         self.components: dict[str, Row] = components_of(known, states)
         self.status: Row = {"indicator": worst, "description": DESCRIPTIONS[worst]}
@@ -68,10 +67,10 @@ class _AllPages:
 
         A component's change is left out: the status of its page's component tells it.
         """
-        for incident in newest(self._history, query, MOST_SEARCHED):
+        for incident in self._pages.newest(query, MOST_SEARCHED):
             is_wanted = is_maintenance(incident) == (query.impact == "maintenance")
             if is_wanted and not incident.is_component_update:
-                yield row_of(self._pages.shown(incident), self.components.get(incident.page_id))
+                yield row_of(incident, self.components.get(incident.page_id))
 
     def planned(self, statuses: Container[str] = MAINTENANCE_STATUSES) -> list[Row]:
         """Return the maintenances that are not over and have one of these statuses, the soonest first."""

@@ -37,7 +37,7 @@ log = logging.getLogger("event_monitor")
 MOST_AT_ONCE = 20  # pages that are polled at the same time
 SECONDS_WHILE_OPEN, SECONDS_WITHOUT_LEASE, SECONDS_WITHOUT_HISTORY, LONGEST_PAUSE = 60.0, 30.0, 60.0, 3600.0
 SECONDS_OF_LEASE = 5.0  # a lease that is not renewed runs out
-OPEN_AT_ONCE, MOST_OPEN = 200, 2_000  # an answer holds up to 1,000 components, and its incidents
+MOST_OPEN = 2_000  # an answer holds up to 1,000 components, and its incidents
 TIME_TO_BE_LISTED = timedelta(minutes=10)  # an answer may come from a cache
 
 
@@ -130,14 +130,8 @@ class Poller:
 
     def _open_here(self, page_id: str) -> list[Incident]:
         """Return all open incidents of a page: a component's change missing here would be told at every poll."""
-        found: list[Incident] = []
-        query = Query(page_ids=frozenset((page_id,)), status="open", limit=OPEN_AT_ONCE)
-        while rows := self._history.incidents(query):
-            found += [without_story(row.incident) for row in rows]
-            if len(rows) < OPEN_AT_ONCE or len(found) >= MOST_OPEN:
-                break
-            query = replace(query, before=rows[-1].place)
-        return found
+        query = Query(page_ids=frozenset((page_id,)), status="open")
+        return [without_story(incident) for incident in self._pages.newest(query, MOST_OPEN)]
 
     def _ask(self, page: PolledPage) -> Answer:
         if page.source is not None:
