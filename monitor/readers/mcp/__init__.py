@@ -1,6 +1,6 @@
 """`POST /mcp`: coding agents ask what is broken, by the Model Context Protocol.
 
-transport.py speaks HTTP, protocol.py speaks JSON-RPC, tools.py answers. They load at the first request.
+protocol.py speaks JSON-RPC over HTTP, tools.py answers. They load at the first request.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ def init_app(app: Flask) -> None:
     def mcp() -> Response:
         """Answer a coding agent's JSON-RPC message, by the Model Context Protocol."""
         require(app.config.get("READ_TOKEN"))
-        answer: Response = load(f"{__name__}.transport").answer(app)
+        answer: Response = load(f"{__name__}.protocol").answer(app)
         return answer
