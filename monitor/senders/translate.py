@@ -73,7 +73,7 @@ def incident_update(update_id: object, status: str | None, body: object, created
 
 
 def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObject:
-    """Return a component update in Statuspage's words; one without an id gets a hash of its content.
+    """Return a component update in Statuspage's words; its id is a hash of its content.
 
     Raise NotAnUpdate without a component's id.
     """
