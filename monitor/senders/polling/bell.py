@@ -18,7 +18,7 @@ SECONDS_BETWEEN = 10.0
 
 
 class Bell:
-    """The bell of one page: `is_rung` says that the current poll is for a ring, `told` counts the new updates."""
+    """The bell of one page: `is_rung` says that the current poll is for a ring, `told` counts its new updates."""
 
     def __init__(self) -> None:
         self.is_rung, self.told = False, 0
@@ -27,8 +27,7 @@ class Bell:
         self.outcomes: Counter[str] = Counter()
         self._due: list[float] = []
         self._next_poll, self._asked_at, self._paused_until = inf, -inf, -inf
-        self._told_before = self._waiting = 0
-        self._has_failed = False
+        self._waiting, self._has_failed = 0, False
         self._rung = Event()
 
     def ring(self) -> None:
@@ -46,14 +45,17 @@ class Bell:
         now = monotonic()
         is_extra = self.is_rung and now >= self._paused_until
         self._next_poll = min(self._next_poll, now + seconds) if is_extra else now + seconds
-        if self.is_rung:
-            self._conclude()
+        if self.is_rung and self.told:
+            is_rung_again = len(self._due) == len(WAITS)
+            self._end("news", self._due if is_rung_again else [])
+        elif self.is_rung and self._waiting and not self._due:
+            self._end("no_answer" if self._has_failed else "nothing")
         while (now := monotonic()) < (until := min(self._next_poll, self._ring_due())):
             self._rung.clear()
             self._rung.wait(until - now)
         self.is_rung, self._has_failed = self._ring_due() <= now, False
         if self.is_rung:
-            self._asked_at, self._told_before = now, self.told
+            self._asked_at = now
             self._due = [due for due in self._due if due > now]
 
     def failed(self, pause: float) -> None:
@@ -63,13 +65,6 @@ class Bell:
             self._paused_until = monotonic() + pause
             if self._waiting or self._due:  # also for a ring that came while the last poll found news
                 self._end("paused")
-
-    def _conclude(self) -> None:
-        is_rung_again = len(self._due) == len(WAITS)
-        if self.told > self._told_before:
-            self._end("news", self._due if is_rung_again else [])
-        elif not self._due and self._waiting:
-            self._end("no_answer" if self._has_failed else "nothing")
 
     def _ring_due(self) -> float:
         return max(self._due[0], self._asked_at + SECONDS_BETWEEN) if self._due else inf

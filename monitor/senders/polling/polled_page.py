@@ -22,14 +22,13 @@ SECONDS_TO_SETTLE = 45.0
 class PolledPage:
     """A page that is polled; `id` is empty until it has answered in this run or an earlier one.
 
-    Of the current poll, `told` counts the new updates that no push had brought; `baseline` is set when it is needed.
+    `baseline` is that of the current poll, and set when it is needed.
     """
 
     known: KnownPage
     client: StatusPageClient
     source: Source | None = None
     id: str = ""
-    told: int = 0
     baseline: Baseline | None = None
     problem: str | None = "not polled yet"
     failures: int = 0

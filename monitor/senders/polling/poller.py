@@ -84,7 +84,7 @@ class Poller:
             if not (page.bell.is_rung or self._lease.is_held()):
                 page.failures = 0  # whether the page answers, the process that polls it knows
                 return SECONDS_WITHOUT_LEASE
-            page.told, page.baseline = 0, None
+            page.bell.told, page.baseline = 0, None
             seconds = self._take(page)
         except (NoAnswer, NotAnUpdate) as reason:
             return self._fail(page, str(reason), getattr(reason, "retry_after", 0.0))
@@ -92,8 +92,6 @@ class Poller:
             return min(SECONDS_WITHOUT_HISTORY, self._seconds)
         except Exception as error:  # noqa: BLE001  # the page is polled again: its next answer may differ
             return self._fail(page, f"was not understood: {describe_error(error)}")
-        if page.told:
-            log.warning("polling: %s had %d updates that were not pushed", page.known.url, page.told)
         if page.failures:
             log.warning("polling: %s answers again", page.known.url)
         page.problem, page.failures = None, 0
@@ -125,6 +123,8 @@ class Poller:
         self._tell(page, page.settled(changes(answer.components, open_here, (page.id, name))))
         page.client.keep()
         self._pages.polled(page.known, page.id, None)
+        if page.bell.told and self._baseline(page).is_pushed:
+            log.warning("polling: %s had %d updates that were not pushed", page.known.url, page.bell.told)
         is_open = page.waiting or not all(incident.is_upcoming for incident in open_here)
         return min(SECONDS_WHILE_OPEN, self._seconds) if is_open else self._seconds
 
@@ -178,9 +178,7 @@ class Poller:
             if update.is_past:
                 self._history.add(update)
             else:
-                is_new = self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
-                page.bell.told += is_new
-                page.told += is_new and self._baseline(page).is_pushed
+                page.bell.told += self._pipeline.record(update, "doorbell" if page.bell.is_rung else "poll")
 
     def _end_all(self, page: PolledPage, page_id: str) -> None:
         """End what is open under an id by which the page no longer goes: no answer will."""
