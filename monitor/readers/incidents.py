@@ -9,15 +9,11 @@ from flask import Flask, Response, json, request
 from monitor.history import query
 from monitor.history.contract import History, ListedIncident
 from monitor.history.query import Query
-from monitor.readers.shared_answer import SharedAnswer
+from monitor.readers.shared_answer import LARGEST_ANSWER, SharedAnswer, fitting
 from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
-from monitor.server.turns import take_turns
 from monitor.updates.document import document
 from monitor.updates.update import two_lines
-
-LARGEST_ANSWER = 1024 * 1024  # bytes; a longer list ends early, with a cursor for the rest
-ROWS_BETWEEN_TURNS = 20  # an answer of 1 MiB takes 8 ms: others are answered in between
 
 
 def init_app(app: Flask, history: History, pages: Pages) -> None:
@@ -48,16 +44,8 @@ def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
 
 def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:
     """Return `{"incidents": […], "next_cursor": …}`; the cursor is null once fewer than the limit were found."""
-    rows: list[str] = []
-    size = 0
-    for number, listed in enumerate(found, 1):
-        if number % ROWS_BETWEEN_TURNS == 0:
-            take_turns()
-        row = json.dumps(document(pages.shown(listed.incident)))
-        size += len(row)
-        if rows and size > LARGEST_ANSWER:
-            break
-        rows.append(row)
+    documents = (json.dumps(document(pages.shown(listed.incident))) for listed in found)
+    rows = list(fitting(documents, len, LARGEST_ANSWER))
     is_last = len(rows) == len(found) < wanted.limit
     next_cursor = None if is_last else query.cursor(found[len(rows) - 1].place)
     answer = {"next_cursor": next_cursor} | unknown(wanted, pages)

@@ -9,13 +9,12 @@ from typing import Any
 from flask import Flask, Response, json
 
 from monitor.history.contract import History, IncidentPeriod, Page
-from monitor.readers.shared_answer import SharedAnswer
+from monitor.readers.shared_answer import LARGEST_ANSWER, SharedAnswer, fitting
 from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
 from monitor.updates.impacts import RANK
 from monitor.updates.times import LONG_AGO, iso
 
-LARGEST_ANSWER = 1024 * 1024  # bytes; a longer list leaves out its last pages
 OPERATIONAL, UNKNOWN = "operational", "unknown"
 
 
@@ -33,13 +32,9 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 
 def _listed(history: History, pages: Pages) -> bytes:
     states = states_of(history.periods(datetime.now(UTC)))
-    known, rows, left = pages.known(), list[str](), LARGEST_ANSWER - 100
-    for page in known:
-        row = json.dumps(_row(page, state_of(page, states)) | pages.polling_of(page.url))
-        left -= len(row) + len(", ")
-        if left < 0:
-            break
-        rows.append(row)
+    known = pages.known()
+    made = (json.dumps(_row(page, state_of(page, states)) | pages.polling_of(page.url)) for page in known)
+    rows = list(fitting(made, lambda row: len(row) + len(", "), LARGEST_ANSWER - 100))
     return f'{{"pages": [{", ".join(rows)}], "pages_left_out": {len(known) - len(rows)}}}\n'.encode()
 
 

@@ -1,14 +1,42 @@
-"""Slow answers are made one at a time and shared: a crowd that asks for one thing costs as much as two requests."""
+"""Slow answers are made one at a time and shared: a crowd that asks for one thing costs as much as two requests.
+
+A long answer is made in turns with other requests, and ends before LARGEST_ANSWER.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
+from typing import TypeVar
 
 from gevent.lock import BoundedSemaphore
 
 from monitor.server.turns import take_turns
 from monitor.updates.errors import Unavailable
+
+Item = TypeVar("Item")
+
+LARGEST_ANSWER = 1024 * 1024  # bytes
+SECONDS_BETWEEN_TURNS = 0.001  # a webhook takes a few turns
+
+
+def in_turns(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items as they are made; let other requests be answered in between."""
+    turn = monotonic()
+    for item in items:
+        yield item
+        if monotonic() - turn > SECONDS_BETWEEN_TURNS:
+            take_turns()
+            turn = monotonic()
+
+
+def fitting(items: Iterable[Item], size_of: Callable[[Item], int], most: int) -> Iterator[Item]:
+    """Yield the first items, in turns: at least one, and no more than fit into `most` bytes."""
+    for number, item in enumerate(in_turns(items)):
+        most -= size_of(item)
+        if number and most < 0:
+            return
+        yield item
 
 
 class SharedAnswer:

@@ -24,11 +24,9 @@ from monitor.pipeline import pipeline_of
 from monitor.readers.dashboard.content import shown
 from monitor.readers.dashboard.story import FILTERS, Teller
 from monitor.readers.dashboard.tiles import DAYS, WORDS
-from monitor.readers.incidents import LARGEST_ANSWER
-from monitor.readers.shared_answer import SharedAnswer
+from monitor.readers.shared_answer import LARGEST_ANSWER, SharedAnswer, in_turns
 from monitor.senders.pages import Pages, pages_of
 from monitor.server.requests import own_address, require
-from monitor.server.turns import take_turns
 from monitor.settings import Settings
 from monitor.updates.errors import BadQuery, Unavailable
 from monitor.updates.impacts import IMPACTS
@@ -36,7 +34,6 @@ from monitor.updates.times import FIRST_YEAR, LAST_YEAR
 from monitor.updates.update import LONGEST_PAGE
 
 SECONDS_KEPT, MOST_KEPT = 5, 10_000_000  # of pages, in bytes; the durations in them grow old
-SECONDS_BETWEEN_TURNS = 0.005
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -176,13 +173,7 @@ class Dashboard:
 
         context |= {"address": address, "narrowed": narrowed, "token": token, "given": given}
         context["served"] = {rule.rule for rule in current_app.url_map.iter_rules()}
-        parts, turn = [], monotonic()
-        for part in self._templates.get_template(template).generate(context):
-            parts.append(part)
-            if monotonic() - turn > SECONDS_BETWEEN_TURNS:
-                take_turns()
-                turn = monotonic()
-        return "".join(parts).encode()
+        return "".join(in_turns(self._templates.get_template(template).generate(context))).encode()
 
 
 def _day(values: list[str] | None) -> date | None:

@@ -1,12 +1,11 @@
-"""Shared by the feeds, the calendar and Statuspage's API: the query, bounds, stable ids, links, windows, stories."""
+"""Shared by the feeds, the calendar and Statuspage's API: the query, a bound, stable ids, links, windows, stories."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid5
 
@@ -16,13 +15,10 @@ from monitor.history import query
 from monitor.history.query import Query
 from monitor.senders.links import LONGEST_LINK
 from monitor.senders.pages import Pages
-from monitor.server.turns import take_turns
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
 from monitor.updates.text import lines_of, one_line
 from monitor.updates.update import LONGEST_BODY, LONGEST_NAME, LONGEST_PAGE, LONGEST_PRODUCT, NOTHING, State
-
-Item = TypeVar("Item")
 
 LARGEST_LIST = 960 * 1024  # bytes of listed items; an answer may hold the query three times and stays under 1 MiB
 DEFAULT_DURATION = timedelta(hours=1)  # of a maintenance without an end
@@ -47,16 +43,6 @@ def title_of(wanted: Query, pages: Pages) -> str:
         return title
     nearest = one_line(", ".join(pages.nearest(wanted.page)), LONGEST_NAME)
     return f"{title} (page unknown{'; known: ' if nearest else ''}{nearest})"
-
-
-def fitting(items: Iterable[Item], size_of: Callable[[Item], int], most: int = LARGEST_LIST) -> Iterator[Item]:
-    """Yield items until their sizes exceed `most` bytes; let other requests run between two items."""
-    for item in items:
-        most -= size_of(item)
-        if most < 0:
-            return
-        yield item
-        take_turns()
 
 
 def stable_id(*parts: str) -> UUID:

@@ -20,6 +20,7 @@ from markupsafe import escape
 from monitor.history.contract import MOST_ARRIVALS, History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
+from monitor.readers.shared_answer import fitting
 from monitor.senders.pages import Pages
 from monitor.server.turns import take_turns
 from monitor.updates.impacts import impact_of, in_words
@@ -51,7 +52,7 @@ def write(name: str, history: History, pages: Pages) -> bytes:
     """Write `feed` or `past`; links are relative, as only the client knows by which address it reached this server."""
     about, entries = _feed(history, pages) if name == "feed" else _past(pages)
     feed = Atom1Feed(description="", author_name="event_monitor", **about)
-    for entry in answer.fitting(entries, _size_of):
+    for entry in fitting(entries, _size_of, answer.LARGEST_LIST):
         feed.add_item(**entry)
     if not feed.num_items():
         feed.latest_post_date = lambda: LONG_AGO  # its default, now, would change the ETag with every answer

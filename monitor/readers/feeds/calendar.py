@@ -16,6 +16,7 @@ from icalendar.enums import STATUS, TRANSP
 from monitor.history.contract import History
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
+from monitor.readers.shared_answer import fitting
 from monitor.senders.pages import Pages
 from monitor.updates.impacts import in_words
 from monitor.updates.incident import Incident
@@ -44,7 +45,7 @@ def write(_name: str, _history: History, pages: Pages) -> bytes:
     calendar.add("X-PUBLISHED-TTL", "PT1H")  # for Outlook
     # Each event by itself, as `fitting` lets other requests run in between: all of them take the library 0.5 s.
     events = (_event(window).to_ical() for window in _windows(pages, wanted))
-    written = list(answer.fitting(events, len))
+    written = list(fitting(events, len, answer.LARGEST_LIST))
     # A calendar must have a component: https://www.rfc-editor.org/rfc/rfc5545#section-3.6
     written = written or [Timezone.from_tzid("UTC").to_ical()]
     return b"".join([calendar.to_ical().removesuffix(END), *written, END])

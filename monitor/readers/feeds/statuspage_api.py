@@ -18,6 +18,7 @@ from monitor.history.contract import History, Page
 from monitor.history.query import Query
 from monitor.readers.feeds import answer
 from monitor.readers.pages import state_of, states_of
+from monitor.readers.shared_answer import fitting
 from monitor.senders.pages import Pages
 from monitor.server.requests import own_address
 from monitor.updates.impacts import (
@@ -110,7 +111,7 @@ class _AllPages:
 
 def _fitting(rows: Iterable[Row], share: int = 1) -> list[Row]:
     """Return the first rows that fit into 1/`share` of an answer's bytes."""
-    return list(answer.fitting(rows, lambda row: len(json.dumps(row)) + len(", "), answer.LARGEST_LIST // share))
+    return list(fitting(rows, lambda row: len(json.dumps(row)) + len(", "), answer.LARGEST_LIST // share))
 
 
 def _indicator(impact: str) -> str:
