@@ -38,7 +38,8 @@ def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
     wanted = pages.resolve(wanted)
     found = history.incidents(wanted)
     if mimetype == "text/plain":
-        return "".join([two_lines(pages.shown(row.incident)) for row in found])
+        texts = (two_lines(pages.shown(row.incident)) for row in found)
+        return "".join(fitting(texts, lambda text: len(text.encode()), LARGEST_ANSWER))
     return _as_json(found, wanted, pages)
 
 

@@ -356,6 +356,17 @@ def test_in_text_an_incident_is_its_two_lines(shared, page):
     )
 
 
+def test_in_text_too_an_answer_ends_at_1_mib(app):
+    for number in range(300):
+        body = {"body": "\U0001f525" * 1_000}
+        app.post(incident(f"i{number}", incident_updates=[body]))
+
+    found = app.get("/incidents?limit=500", headers={"Accept": "text/plain"})
+
+    assert 1024 * 1024 - 5_000 < len(found.data) <= 1024 * 1024
+    assert found.text.endswith("\n")
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, */*", "application/json, text/plain;q=0.5"])
 def test_a_client_that_does_not_prefer_text_gets_json(shared, accept):
     assert shared.get("/incidents?limit=1", headers={"Accept": accept}).headers["Content-Type"] == "application/json"
