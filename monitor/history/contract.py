@@ -59,6 +59,7 @@ class Page:
     def count(self, update: Update, is_new: bool) -> None:
         """Count an update of this page; a push that was seen before still shows that the page pushes."""
         now = datetime.now(UTC)
+        self.name = self.name or update.page
         if not update.is_polled:
             self.pushed_at, self.missed = now, 0
         if not is_new:
@@ -73,6 +74,11 @@ class Page:
         lag = update.lag
         self.lag_seconds = self.lag_seconds if lag is None else lag
         self.unsubscribe = update.unsubscribe or self.unsubscribe
+
+    def note(self, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
+        """Note the result of polling the page; with polled_at None the last time stays."""
+        self.name, self.is_named, self.url, self.problem = name, True, url, problem
+        self.polled_at = polled_at or self.polled_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,7 @@ class MemoryHistory:
         return sorted((replace(page) for page in self._pages.values()), key=lambda page: (page.name, page.id))
 
     def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
-        page = self._page(page_id)
-        page.name, page.is_named, page.url, page.problem = name, True, url, problem
-        page.polled_at = polled_at or page.polled_at
+        self._page(page_id).note(name, url, polled_at, problem)
 
     def queue(self, name: str) -> MemoryQueue:
         """Return a queue, which a restart empties."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitor.history.contract import Arrival, IncidentPeriod, Lease, ListedIncident, Page
 from monitor.history.query import Query
-from monitor.history.sql import count, forget, read
+from monitor.history.sql import forget, read, write
 from monitor.history.sql.address import parse_url, path_of, shown
 from monitor.history.sql.connection import DatabaseConnection
 from monitor.history.sql.listen import ArrivalListener
@@ -88,8 +88,8 @@ class DatabaseHistory:
         return self.read(read.pages_of)
 
     def note(self, page_id: str, *, name: str, url: str, polled_at: datetime | None, problem: str | None) -> None:
-        page = Page(page_id, name=name, is_named=True, url=url, polled_at=polled_at, problem=problem)
-        self.write(lambda connection: count.note(connection, page))
+        noted = partial(Page.note, name=name, url=url, polled_at=polled_at, problem=problem)
+        self.write(lambda connection: write.change_page(connection, page_id, noted))
 
     def queue(self, name: str) -> DatabaseQueue:
         return self._queues.setdefault(name, DatabaseQueue(self, name))

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, case, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, select, tuple_, union_all
 
 from monitor.history.contract import MOST_PAGES, MOST_PERIODS, Arrival, IncidentPeriod, ListedIncident, Page
 from monitor.history.query import Place, Query
@@ -116,11 +116,15 @@ def pages_of(connection: Connection) -> list[Page]:
     """Return the newest MOST_PAGES pages, sorted by name."""
     heard_at = case((pages.c.polled_at > pages.c.received_at, pages.c.polled_at), else_=pages.c.received_at)
     newest = connection.execute(select(pages).order_by(heard_at.desc()).limit(MOST_PAGES))
-    times = ("received_at", "pushed_at", "updated_at", "polled_at")
-    rows = [dict(row._mapping) for row in newest]
-    for row in rows:
-        row |= {name: None if row[name] is None else from_microseconds(row[name]) for name in times}
-    return sorted((Page(**row) for row in rows), key=lambda page: (page.name, page.id))
+    return sorted(map(page_in, newest), key=lambda page: (page.name, page.id))
+
+
+def page_in(row: Row[Any]) -> Page:
+    """Return the page of a stored row."""
+    values = dict(row._mapping)
+    for name in ("received_at", "pushed_at", "updated_at", "polled_at"):
+        values[name] = None if values[name] is None else from_microseconds(values[name])
+    return Page(**values)
 
 
 def periods_of(connection: Connection, since: datetime) -> list[IncidentPeriod]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import escape
 from typing import Any
 
@@ -12,12 +12,11 @@ import orjson
 import sqlalchemy as sql
 from sqlalchemy import ColumnElement, Connection, and_, select, tuple_
 
-from monitor.history.contract import MOST_ARRIVALS
+from monitor.history.contract import MOST_ARRIVALS, Page
 from monitor.history.query import names_of_components
-from monitor.history.sql.count import count
 from monitor.history.sql.insert import Row, insert
-from monitor.history.sql.read import incident_in
-from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, queue, updates
+from monitor.history.sql.read import incident_in, page_in
+from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, pages, queue, updates
 from monitor.updates.document import stored, summary
 from monitor.updates.impacts import impact_of
 from monitor.updates.incident import Incident, ended, fold, is_news, is_repeat
@@ -27,9 +26,14 @@ from monitor.updates.update import Update
 BATCHES_BETWEEN_TRIMS = 50
 ARRIVED = "event_monitor"  # the channel on which PostgreSQL notifies other processes of arrivals
 
+# Made once: SQLAlchemy takes longer to make a statement than SQLite to run it.
+_last_number = select(sql.func.max(incidents.c.number))
+_pages_with_ids = select(pages).where(pages.c.id.in_(sql.bindparam("ids", expanding=True)))
+
 Delivery = tuple[Update, Sequence[str]]  # an update and the queues that it goes into
 Identity = tuple[str, str]  # the ids of a page and of an incident
 Key = tuple[str, str, int]  # with updated_at in microseconds
+ChangePage = Callable[[Page], None]
 
 
 def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> list[Incident | None]:
@@ -61,7 +65,12 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
         (update, queues, incident and _with_ends(connection, update, incident))
         for (update, queues), incident in zip(given, outcomes, strict=True)
     ]
-    count(connection, [(update, incident is not None) for update, _, incident in recorded])
+    counts = [
+        (update.page_id, partial(Page.count, update=update, is_new=incident is not None))
+        for update, _, incident in recorded
+        if incident or not update.is_polled
+    ]
+    _change_pages(connection, counts)
     new = [(update, queues, incident) for update, queues, incident in recorded if incident and not update.is_past]
     _arrive(connection, batch, new)
     return [incident for _, _, incident in recorded]
@@ -70,7 +79,7 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
 def _insert_keys(connection: Connection, batch: int, keys: set[Key]) -> set[Key]:
     """Insert the keys of updates; return those that are new."""
     rows = [{"page_id": page_id, "id": identity, "updated_at": at, "batch": batch} for page_id, identity, at in keys]
-    if insert(connection, updates, rows, unless_known=True) == len(rows):
+    if insert(connection, updates, rows, "keep") == len(rows):
         return keys
     columns = (updates.c.page_id, updates.c.id, updates.c.updated_at)
     ours = select(*columns).where(tuple_(*columns).in_(list(keys)), updates.c.batch == batch)
@@ -108,21 +117,14 @@ def _write(
     changed = [identity for identity in known if states[identity] is not known[identity]]
     moved = [identity for identity in changed if states[identity].components != known[identity].components]
     if added:
-        last = connection.scalar(select(sql.func.max(incidents.c.number))) or 0
+        last = connection.scalar(_last_number) or 0
         numbers |= {identity: last + place for place, identity in enumerate(added, 1)}
-        insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
-    _update(connection, [_row(numbers[identity], states[identity]) for identity in changed])
+    insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
+    insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in changed], "replace")
     for identity in moved:
         delete_components(connection, numbers[identity], known[identity])
     named = [row for identity in added + moved for row in _component_rows(numbers[identity], states[identity])]
-    if named:
-        insert(connection, components, named)
-
-
-def _update(connection: Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        which = incidents.c.number == sql.bindparam("its_number")
-        connection.execute(sql.update(incidents).where(which), [row | {"its_number": row["number"]} for row in rows])
+    insert(connection, components, named)
 
 
 def _row(number: int, incident: Incident) -> Row:
@@ -195,8 +197,25 @@ def _end_at_the_next(connection: Connection, change: Incident) -> Incident:
 
 def _end(connection: Connection, those: sql.Select[Any], at: datetime) -> list[Incident]:
     rows = [(number, ended(incident_in(text), at)) for number, text in connection.execute(those)]
-    _update(connection, [_row(number, change) for number, change in rows])
+    insert(connection, incidents, [_row(number, change) for number, change in rows], "replace")
     return [change for _, change in rows]
+
+
+def change_page(connection: Connection, page_id: str, change: ChangePage) -> None:
+    """Change a page; add it if it is not known."""
+    lock(connection)
+    _change_pages(connection, [(page_id, change)])
+
+
+def _change_pages(connection: Connection, changes: Sequence[tuple[str, ChangePage]]) -> None:
+    ids = list({page_id for page_id, _ in changes})
+    found = {row.id: page_in(row) for row in connection.execute(_pages_with_ids, {"ids": ids})}
+    for page_id, change in changes:
+        change(found.setdefault(page_id, Page(page_id)))
+    rows = [{column.name: getattr(page, column.name) for column in pages.c} for page in found.values()]
+    for row in rows:
+        row |= {name: microseconds(at) for name, at in row.items() if isinstance(at, datetime)}
+    insert(connection, pages, rows, "replace")
 
 
 def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequence[str], Incident]]) -> None:
@@ -210,8 +229,7 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
         for (update, names, incident), text in zip(new, documents, strict=True)
         for name in ([] if incident.is_ahead_of(update) else names)
     ]
-    if messages:
-        insert(connection, queue, messages)
+    insert(connection, queue, messages)
     if batch % BATCHES_BETWEEN_TRIMS == 0:  # a batch's number is random
         newest = select(sql.func.max(arrivals.c.number)).scalar_subquery()
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))

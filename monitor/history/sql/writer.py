@@ -33,7 +33,7 @@ PASSES_TO_GATHER = 5  # of the event loop
 SECONDS_FOR_AN_ANSWER = 20
 SECONDS_BETWEEN_PROBES = 1
 SECONDS_BETWEEN_FORGETTING = 600
-FAULTS = (SQLAlchemyError, OSError)  # raised by the database or its driver
+FAULTS = (SQLAlchemyError, OSError, Refused)  # raised by the database or its driver
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +182,6 @@ def is_of_the_database(fault: Exception) -> bool:
 
 def reason(fault: Exception) -> str:
     """Return a fault in one line: the driver's own sentence, as SQLAlchemy's text holds the whole statement."""
-    if not isinstance(fault, (*FAULTS, Refused)):
+    if not isinstance(fault, FAULTS):
         return f"{type(fault).__name__}: {fault}"[:300]
     return " ".join(str(getattr(fault, "orig", None) or fault).split())[:300]
