@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NoReturn
 
 from monitor.updates.errors import BadQuery
 from monitor.updates.impacts import COMPONENT_STATUSES, IMPACTS, INCIDENT_STATUSES, MAINTENANCE_STATUSES, impact_of
@@ -64,16 +65,9 @@ def read(arguments: Mapping[str, list[str]]) -> Query:
     """Return the query that the parameters of a query string ask for; raise BadQuery naming a bad parameter."""
     check_known(arguments, PARAMETERS)
     given = {name: once(name, values) for name, values in arguments.items() if name != "token"}
-    return Query(
-        id=given.get("id"),
-        page=given.get("page"),
-        component=given.get("component"),
-        status=_one_of("status", STATUSES, given.get("status")),
-        impact=_one_of("impact", tuple(IMPACTS), given.get("impact")),
-        since=_since(given.get("since")),
-        limit=_limit(given.get("limit")),
-        before=_before(given.get("cursor")),
-    )
+    checks = {"status": _status, "impact": _impact, "since": _since, "limit": _limit, "cursor": _before}
+    checked: dict[str, Any] = {name: checks.get(name, str)(value) for name, value in given.items()}
+    return Query(before=checked.pop("cursor", None), **checked)
 
 
 def check_known(given: Iterable[str], known: Iterable[str]) -> None:
@@ -89,33 +83,28 @@ def once(name: str, values: Sequence[str]) -> str:
     return storable(values[0])
 
 
-def _one_of(name: str, words: tuple[str, ...], value: str | None) -> str | None:
-    if value is not None and value not in words:
-        raise BadQuery(f"{name} is not one of {', '.join(words)}")
-    return value
+def _status(value: str) -> str:
+    return value if value in STATUSES else _refuse(f"status is not one of {', '.join(STATUSES)}")
 
 
-def _since(value: str | None) -> datetime | None:
-    if value is None:
-        return None
+def _impact(value: str) -> str:
+    return value if value in IMPACTS else _refuse(f"impact is not one of {', '.join(IMPACTS)}")
+
+
+def _since(value: str) -> datetime:
     since = instant(value.replace(" ", "+"))  # an unescaped + arrives as a space
-    if since is None:
-        raise BadQuery("since is not an ISO 8601 time such as 2025-11-03T14:32:00Z")
-    return since
+    return since or _refuse("since is not an ISO 8601 time such as 2025-11-03T14:32:00Z")
 
 
-def _limit(value: str | None) -> int:
-    if value is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch("[0-9]{1,3}", value) or not 1 <= int(value) <= HIGHEST_LIMIT:
-        raise BadQuery(f"limit is not a whole number from 1 to {HIGHEST_LIMIT}")
-    return int(value)
+def _limit(value: str) -> int:
+    is_good = re.fullmatch("[0-9]{1,3}", value) and 1 <= int(value) <= HIGHEST_LIMIT
+    return int(value) if is_good else _refuse(f"limit is not a whole number from 1 to {HIGHEST_LIMIT}")
 
 
-def _before(value: str | None) -> Place | None:
-    if value is None:
-        return None
+def _before(value: str) -> Place:
     match = re.fullmatch("([0-9]{1,17})-([0-9]{1,17})", value)
-    if match is None:
-        raise BadQuery("cursor is not one that an answer gave as next_cursor")
-    return int(match[1]), int(match[2])
+    return (int(match[1]), int(match[2])) if match else _refuse("cursor is not one that an answer gave as next_cursor")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise BadQuery(reason)
