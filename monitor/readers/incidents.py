@@ -13,7 +13,8 @@ from monitor.readers.shared_answer import LARGEST_ANSWER, SharedAnswer, fitting
 from monitor.senders.pages import Pages
 from monitor.server.requests import HEADERS, require
 from monitor.updates.document import document
-from monitor.updates.update import two_lines
+from monitor.updates.text import one_line
+from monitor.updates.update import LONGEST_PRODUCT, two_lines
 
 
 def init_app(app: Flask, history: History, pages: Pages) -> None:
@@ -37,10 +38,16 @@ def init_app(app: Flask, history: History, pages: Pages) -> None:
 def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
     wanted = pages.resolve(wanted)
     found = history.incidents(wanted)
-    if mimetype == "text/plain":
-        texts = (two_lines(pages.shown(row.incident)) for row in found)
-        return "".join(fitting(texts, lambda text: len(text.encode()), LARGEST_ANSWER))
-    return _as_json(found, wanted, pages)
+    return (_as_text if mimetype == "text/plain" else _as_json)(found, wanted, pages)
+
+
+def _as_text(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:
+    """Return two lines for each; of a page that nobody knows one line that says so."""
+    if wanted.page is not None and not wanted.page_ids:
+        nearest = ", ".join(pages.nearest(wanted.page)) or "none"
+        return one_line(f"{wanted.page} is no page that is known (nearest: {nearest})", LONGEST_PRODUCT) + "\n"
+    texts = (two_lines(pages.shown(row.incident)) for row in found)
+    return "".join(fitting(texts, lambda text: len(text.encode()), LARGEST_ANSWER))
 
 
 def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:

@@ -370,3 +370,11 @@ def test_in_text_too_an_answer_ends_at_1_mib(app):
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, */*", "application/json, text/plain;q=0.5"])
 def test_a_client_that_does_not_prefer_text_gets_json(shared, accept):
     assert shared.get("/incidents?limit=1", headers={"Accept": accept}).headers["Content-Type"] == "application/json"
+
+
+def test_as_text_a_page_that_nobody_knows_is_not_simply_quiet(app):
+    app.post(incident(page={"id": "gh", "name": "GitHub"}))
+
+    said = app.get("/incidents?status=open&page=Gihub", headers={"Accept": "text/plain"}).text
+
+    assert said == "Gihub is no page that is known (nearest: GitHub)\n"

@@ -560,8 +560,9 @@ def test_a_message_survives_a_kill_and_a_restart_with_a_database(notifying, endp
 
     second = notifying(SLACK, **settings)
 
-    until(lambda: len(endpoint.taken) >= 5, 30)  # as the lease may run on
-    assert sorted(texts(endpoint.bodies(TO_SLACK))) == [f"step {number}.0" for number in range(5)]
+    # The lease may run on; a message that is under way at the kill may come twice.
+    until(lambda: {f"step {number}.0" for number in range(5)} == set(texts(endpoint.bodies(TO_SLACK))), 30)
+    assert len(endpoint.taken) <= 6
     assert second.stop() == 0
 
 
