@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 
 from monitor.history.contract import MOST_QUEUED
 from monitor.history.sql.read import arrivals_of, incident_in
+from monitor.history.sql.rows import delete_components
 from monitor.history.sql.tables import arrivals, incidents, lock, pages, queue, updates
-from monitor.history.sql.write import delete_components
 from monitor.updates.times import microseconds
 
 FORGOTTEN_AT_ONCE = 100

@@ -8,19 +8,18 @@ from functools import lru_cache, partial
 from html import escape
 from typing import Any
 
-import orjson
 import sqlalchemy as sql
-from sqlalchemy import ColumnElement, Connection, and_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select, tuple_
 
 from monitor.history.contract import MOST_ARRIVALS, Page
-from monitor.history.query import names_of_components
-from monitor.history.sql.insert import Row, insert
+from monitor.history.sql.changes import last_change, with_ends
+from monitor.history.sql.insert import insert
 from monitor.history.sql.read import incident_in, page_in
-from monitor.history.sql.tables import arrivals, components, incidents, is_open, lock, pages, queue, updates
-from monitor.updates.document import stored, summary
-from monitor.updates.impacts import impact_of
-from monitor.updates.incident import Incident, ended, fold, is_news, is_repeat
-from monitor.updates.times import from_microseconds, microseconds
+from monitor.history.sql.rows import as_json, component_rows_of, delete_components, row_of
+from monitor.history.sql.tables import arrivals, components, incidents, lock, pages, queue, updates
+from monitor.updates.document import summary
+from monitor.updates.incident import Incident, fold, is_news, is_repeat
+from monitor.updates.times import microseconds
 from monitor.updates.update import Update
 
 BATCHES_BETWEEN_TRIMS = 50
@@ -51,7 +50,7 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
         news = is_news(before, update, is_new_key=key in new_keys)
         if news and update.is_component_update:
             if component not in changes:
-                changes[component] = _last_change(connection, update)
+                changes[component] = last_change(connection, update)
             news = not is_repeat(changes[component], update)
         new_keys.discard(key)  # the same update may stand twice in one batch
         if news:
@@ -62,7 +61,7 @@ def record(connection: Connection, batch: int, given: Sequence[Delivery]) -> lis
         outcomes.append(states[identity] if news else None)
     _write(connection, numbers, known, states)
     recorded = [
-        (update, queues, incident and _with_ends(connection, update, incident))
+        (update, queues, incident and with_ends(connection, update, incident))
         for (update, queues), incident in zip(given, outcomes, strict=True)
     ]
     counts = [
@@ -119,86 +118,12 @@ def _write(
     if added:
         last = connection.scalar(_last_number) or 0
         numbers |= {identity: last + place for place, identity in enumerate(added, 1)}
-    insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in added])
-    insert(connection, incidents, [_row(numbers[identity], states[identity]) for identity in changed], "replace")
+    insert(connection, incidents, [row_of(numbers[identity], states[identity]) for identity in added])
+    insert(connection, incidents, [row_of(numbers[identity], states[identity]) for identity in changed], "replace")
     for identity in moved:
         delete_components(connection, numbers[identity], known[identity])
-    named = [row for identity in added + moved for row in _component_rows(numbers[identity], states[identity])]
+    named = [row for identity in added + moved for row in component_rows_of(numbers[identity], states[identity])]
     insert(connection, components, named)
-
-
-def _row(number: int, incident: Incident) -> Row:
-    return {
-        "number": number,
-        "page_id": incident.page_id,
-        "id": incident.id,
-        "component": incident.subject if incident.is_component_update else None,
-        "status": incident.status,
-        "impact": impact_of(incident),
-        "created_at": microseconds(incident.created_at),
-        "updated_at": microseconds(incident.updated_at),
-        "began_at": microseconds(incident.began_at),
-        "ended_at": incident.ended_at and microseconds(incident.ended_at),
-        "document": _json(stored(incident)),
-    }
-
-
-def _component_rows(number: int, incident: Incident) -> list[Row]:
-    created_at = microseconds(incident.created_at)
-    return [{"component": name, "created_at": created_at, "number": number} for name in names_of_components(incident)]
-
-
-def delete_components(connection: Connection, number: int, incident: Incident) -> None:
-    """Delete an incident's rows in `components`."""
-    rows = (
-        components.c.component.in_(names_of_components(incident)),
-        components.c.created_at == microseconds(incident.created_at),
-        components.c.number == number,
-    )
-    connection.execute(sql.delete(components).where(*rows))
-
-
-def _with_ends(connection: Connection, update: Update, incident: Incident) -> Incident:
-    """Set the ends of components' changes that an update implies; return its incident, perhaps with an end.
-
-    A change ends at the component's next change, or when a later update of an incident calls it operational.
-    """
-    if update.is_component_update:
-        return _end_at_the_next(connection, incident)
-    if well := [c.identity for c in update.components if c.status == "operational"]:
-        row = (incidents.c.page_id == update.page_id, incidents.c.component.in_(well), is_open)
-        at = min(update.updated_at, incident.updated_at)
-        earlier = incidents.c.updated_at < microseconds(at)
-        _end(connection, select(incidents.c.number, incidents.c.document).where(*row, earlier), at)
-    return incident
-
-
-def _last_change(connection: Connection, update: Update) -> Incident | None:
-    rows = incidents.c
-    changes = select(rows.document).where(rows.page_id == update.page_id, rows.component == update.subject)
-    last = connection.scalar(changes.order_by(rows.updated_at.desc(), rows.number.desc()).limit(1))
-    return incident_in(last) if last else None
-
-
-def _end_at_the_next(connection: Connection, change: Incident) -> Incident:
-    """End the component's previous change at this one, and this one at the next; return this one."""
-    rows, order = incidents.c, tuple_(incidents.c.updated_at, incidents.c.number)
-    same = and_(rows.page_id == change.page_id, rows.component == change.subject)
-    place = select(rows.updated_at, rows.number).where(rows.id == change.id, rows.page_id == change.page_id)
-    at, number = connection.execute(place).one()
-    columns = select(rows.number, rows.document).where(same)
-    before = columns.where(order < tuple_(at, number)).order_by(rows.updated_at.desc(), rows.number.desc()).limit(1)
-    _end(connection, before, from_microseconds(at))
-    after = select(rows.updated_at).where(same, order > tuple_(at, number)).order_by(rows.updated_at, rows.number)
-    if (ends_at := connection.scalar(after.limit(1))) is None:
-        return change
-    return _end(connection, columns.where(rows.number == number), from_microseconds(ends_at))[0]
-
-
-def _end(connection: Connection, those: sql.Select[Any], at: datetime) -> list[Incident]:
-    rows = [(number, ended(incident_in(text), at)) for number, text in connection.execute(those)]
-    insert(connection, incidents, [_row(number, change) for number, change in rows], "replace")
-    return [change for _, change in rows]
 
 
 def change_page(connection: Connection, page_id: str, change: ChangePage) -> None:
@@ -222,7 +147,7 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
     if not new:
         return
     # summary() gives plain text, and an Update's message is HTML.
-    documents = [_json((said := summary(update)) | {"message": escape(said["message"])}) for update, _, _ in new]
+    documents = [as_json((said := summary(update)) | {"message": escape(said["message"])}) for update, _, _ in new]
     insert(connection, arrivals, [{"batch": batch, "document": text} for text in documents])
     messages = [
         {"name": name, "page_id": update.page_id, "subject": update.subject, "attempts": 0, "document": text}
@@ -235,7 +160,3 @@ def _arrive(connection: Connection, batch: int, new: Sequence[tuple[Update, Sequ
         connection.execute(sql.delete(arrivals).where(arrivals.c.number <= newest - MOST_ARRIVALS))
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"NOTIFY {ARRIVED}")
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()  # the json module takes a fifth of the time of `record`
