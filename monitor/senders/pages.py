@@ -12,18 +12,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from heapq import nlargest
 from itertools import chain
 from urllib.parse import urlsplit
 
 from flask import Flask
-from gevent.lock import BoundedSemaphore
 
 from monitor.history.contract import History, Page
 from monitor.history.query import Query
 from monitor.senders import known_pages
 from monitor.senders.known_pages import KnownPage as KnownPage
+from monitor.senders.nearest import NearestNames
 from monitor.server.turns import take_turns
 from monitor.settings import Command, Settings
 from monitor.updates.errors import NotAnUpdate, Unavailable
@@ -35,7 +33,6 @@ log = logging.getLogger("event_monitor")
 NOT_POLLED: dict[str, object] = {"read_by": None, "doorbell": None, "last_ring": None}
 MOST_NAMES = 10_000  # strangers could name pages without end
 INCIDENTS_AT_ONCE = 50  # read by one query, each with its whole story
-MOST_COMPARED, LONGEST_COMPARED = 100, 40  # names that nearest() compares, and characters of each
 
 
 class Pages:
@@ -53,7 +50,7 @@ class Pages:
         self._urls = {page.id: page.url for page in self._given.values() if page.id}  # where each page is polled
         self._history = history
         self._is_loaded = False
-        self._comparing = BoundedSemaphore()
+        self._nearest = NearestNames()
         self._unheard: dict[str, Page] = {}  # by address: polled pages that have not answered yet
         self.names_given = 0
         self.polling_of: Callable[[str | None], dict[str, object]] = lambda _url: NOT_POLLED  # polling sets it
@@ -198,20 +195,8 @@ class Pages:
         return replace(query, page_ids=frozenset(ids))
 
     def nearest(self, name: str, among: Iterable[str] | None = None) -> list[str]:
-        """Return the names most like an unknown one, of pages or of `among`.
-
-        difflib needs seconds for 10,000 long names: one request compares at a time, and only the likeliest names, cut.
-        """
-        with self._comparing:
-            take_turns()  # other requests are answered meanwhile
-            known = self._names.values() if among is None else among
-            names = {one.casefold()[:LONGEST_COMPARED]: one for one in known}
-            wanted = name.casefold()[:LONGEST_COMPARED]
-            likely = list(names)
-            if len(likely) > MOST_COMPARED:
-                pairs = {wanted[at : at + 2] for at in range(len(wanted) - 1)}
-                likely = nlargest(MOST_COMPARED, likely, key=lambda one: sum(map(one.__contains__, pairs)))
-            return [names[found] for found in get_close_matches(wanted, likely)]
+        """Return the names most like an unknown one, of pages or of `among`."""
+        return self._nearest(name, self._names.values() if among is None else among)
 
     def _load_names(self) -> None:
         """Read the names of earlier runs, once."""
