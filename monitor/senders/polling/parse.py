@@ -192,7 +192,8 @@ def _text(html: str) -> str:
 
 
 def _at(entry: Record) -> str:
-    return _iso(entry.get("updated_parsed" if "updated_parsed" in entry else "published_parsed")) or ""
+    times = (entry[name] for name in ("updated_parsed", "published_parsed") if name in entry)
+    return next(filter(None, map(_iso, times)), "")
 
 
 def _iso(parsed: Any) -> str | None:
