@@ -26,6 +26,7 @@ import argparse
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from errno import EADDRINUSE
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -186,11 +187,9 @@ def _exit_2(problem: str) -> NoReturn:
 
 if __name__ == "__main__":
     code = 0
-    try:
+    with suppress(BrokenPipeError):  # the reader of a command's output, such as head, has enough
         code = main()
         if sys.stdout:
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a command, such as head, has enough
-        pass
     os._exit(code)  # the interpreter would wait for the threads of libraries
 app = _or_exit_2(create_app)

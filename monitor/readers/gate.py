@@ -31,7 +31,8 @@ def ask(url: str, given: Mapping[str, Sequence[str]]) -> int:
     try:
         status, text = _answer_of(url, {"needs": given["--needs"], "fail": fail})
     except (OSError, HTTPException, ValueError) as problem:
-        return _unknown(f"cannot ask the monitor: {getattr(problem, 'reason', None) or problem}")
+        cause = getattr(problem, "reason", None) or problem
+        return _unknown(f"cannot ask the monitor: {getattr(cause, 'strerror', None) or cause}")
     code = EXIT_CODES.get((status, text.partition(":")[0]))
     if code is None:
         # The monitor's own text for a 401 tells how to give the token by HTTP, not here.

@@ -88,7 +88,7 @@ def nearest(name: str) -> list[str]:
 
 def parse(value: str) -> tuple[KnownPage, ...]:
     """Read MONITOR_PAGES, names and addresses in a plain list or in JSON; raise ValueError naming the entry."""
-    entries: object = value.split(",")
+    entries: object = value.strip().removesuffix(",").split(",")
     if value.lstrip().startswith(("[", "{")):
         try:
             entries = from_json(value)
@@ -97,8 +97,9 @@ def parse(value: str) -> tuple[KnownPage, ...]:
     if not isinstance(entries, list) or not entries:
         raise ValueError('is not a JSON list such as ["https://www.githubstatus.com"]')
     pages = tuple(_page(number, entry) for number, entry in enumerate(entries, 1))
-    if len({page.url for page in pages}) < len(pages):
-        raise ValueError("names a page twice")
+    urls = [page.url for page in pages]
+    if twice := [url for url in urls if urls.count(url) > 1]:
+        raise ValueError(f"names a page twice, {twice[0]}: write {EXAMPLE}")
     return pages
 
 

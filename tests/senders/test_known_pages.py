@@ -57,6 +57,15 @@ def test_pages_that_share_a_host_are_told_apart_by_their_paths():
     ]
 
 
+def test_a_list_may_end_in_a_comma():
+    assert parse("OpenAI, GitHub,\n") == parse("OpenAI, GitHub")
+
+
+def test_a_page_that_is_named_twice_is_refused_and_said():
+    with pytest.raises(ValueError, match=r"names a page twice, https://www\.githubstatus\.com: write MONITOR_PAGES="):
+        parse("GitHub, OpenAI, https://www.githubstatus.com")
+
+
 def test_an_address_may_be_that_of_a_feed():
     page, other = parse(
         '["https://a.example/blog/feed/", {"url": "https://b.example", "feed": "https://c.example/?f=1"}]'
