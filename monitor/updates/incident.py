@@ -106,17 +106,17 @@ def is_news(incident: Incident | None, update: Update, *, is_new_key: bool) -> b
     """
     if incident is None:
         return is_new_key
-    is_same = _what_counts(update) == _what_counts(incident)
     if not update.incident_updates:
-        is_told = update.is_polled and incident.is_polled and is_same
-        return is_new_key and not (is_told and (update.name, update.message) == (incident.name, incident.message))
+        is_told = update.is_polled and incident.is_polled and update.message == incident.message
+        return is_new_key and not (is_told and update.name == incident.name and _is_same(update, incident))
     newest = max(update.incident_updates, key=said_at)
     told = {identity_of(entry): (entry.status, entry.body) for entry in incident.incident_updates}
     if not is_new_key:
         return identity_of(newest) not in told
-    is_told = told.get(identity_of(newest)) == (newest.status, newest.body)
-    is_late = update.updated_at < incident.updated_at  # polling told this entry, and others since
-    return not (is_told and (is_same or is_late) and incident.is_polled and not update.is_polled)
+    if update.is_polled or not incident.is_polled or told.get(identity_of(newest)) != (newest.status, newest.body):
+        return True
+    # If the push is late, polling has told other entries since this one.
+    return not (incident.is_ahead_of(update) or _is_same(update, incident))
 
 
 def is_repeat(last: Incident | None, change: Update) -> bool:
@@ -131,6 +131,10 @@ def is_repeat(last: Incident | None, change: Update) -> bool:
     if change.is_polled:
         return later <= timedelta()
     return change.status == last.status and timedelta(hours=-1) <= later <= timedelta(minutes=1)
+
+
+def _is_same(update: Update, incident: Incident) -> bool:
+    return _what_counts(update) == _what_counts(incident)
 
 
 def _what_counts(state: State) -> tuple[str | None, str | None, set[tuple[str, str | None]]]:
