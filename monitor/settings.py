@@ -84,6 +84,11 @@ def whole_number(unit: str, lowest: int, highest: int) -> Check:
     return check
 
 
+def is_json(value: str) -> bool:
+    """Tell whether a setting that may be a plain list is written as JSON."""
+    return value.lstrip().startswith(("[", "{"))
+
+
 def from_json(value: str) -> Any:
     """Return the value of a setting that is JSON; raise ValueError if it is not or cannot be stored."""
     try:

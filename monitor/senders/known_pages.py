@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from urllib.parse import urlsplit
 
-from monitor.settings import Asked, from_json
+from monitor.settings import Asked, from_json, is_json
 from monitor.updates.update import LONGEST_NAME, LONGEST_PAGE
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -89,7 +89,7 @@ def nearest(name: str) -> list[str]:
 def parse(value: str) -> tuple[KnownPage, ...]:
     """Read MONITOR_PAGES, names and addresses in a plain list or in JSON; raise ValueError naming the entry."""
     entries: object = value.strip().removesuffix(",").split(",")
-    if value.lstrip().startswith(("[", "{")):
+    if is_json(value):
         try:
             entries = from_json(value)
         except ValueError as error:

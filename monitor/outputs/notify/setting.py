@@ -16,7 +16,7 @@ from apprise import Apprise, AppriseAsset, NotifyFormat
 
 from monitor.outputs.notify.services import INCIDENT_KEYS, Service
 from monitor.outputs.notify.shapes import SHAPES
-from monitor.settings import from_json
+from monitor.settings import from_json, is_json
 
 GOOD = '"slack://TOKEN-A/TOKEN-B/TOKEN-C, mailto://user:password@example.com"'
 GOOD_JSON = '[{"url": "slack://TOKEN-A/TOKEN-B/TOKEN-C", "pages": ["GitHub"], "min_impact": "major"}]'
@@ -56,13 +56,13 @@ def parse(value: str) -> tuple[Service, ...]:
     try:
         return tuple(_services(value))
     except ValueError as error:
-        good = GOOD_JSON if value.lstrip().startswith(("[", "{")) else GOOD
+        good = GOOD_JSON if is_json(value) else GOOD
         raise ValueError(f"{error}; write it such as {good}") from None
 
 
 def _services(value: str) -> list[Service]:
     # Not split at each comma: a URL may hold commas.
-    entries = from_json(value) if value.lstrip().startswith(("[", "{")) else re.split(r",?\s+", value.strip(", \n"))
+    entries = from_json(value) if is_json(value) else re.split(r",?\s+", value.strip(", \n"))
     if not isinstance(entries, list) or not entries:
         raise ValueError("is not a list of Apprise URLs")
     services: list[Service] = []
