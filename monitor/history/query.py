@@ -39,6 +39,11 @@ class Query:
     limit: int = DEFAULT_LIMIT
     before: Place | None = None
 
+    @property
+    def unknown_page(self) -> str | None:
+        """The page that is asked for, if nobody knows it; of a query that Pages.resolve returned."""
+        return None if self.page_ids else self.page
+
     def matches(self, state: State) -> bool:
         """Tell whether an incident or an update passes the filters; `component` is a name or an id."""
         return (

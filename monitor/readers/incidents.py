@@ -43,9 +43,9 @@ def _made(history: History, pages: Pages, wanted: Query, mimetype: str) -> str:
 
 def _as_text(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> str:
     """Return two lines for each; of a page that nobody knows one line that says so."""
-    if wanted.page is not None and not wanted.page_ids:
-        nearest = ", ".join(pages.nearest(wanted.page)) or "none"
-        return one_line(f"{wanted.page} is no page that is known (nearest: {nearest})", LONGEST_PRODUCT) + "\n"
+    if (page := wanted.unknown_page) is not None:
+        nearest = ", ".join(pages.nearest(page)) or "none"
+        return one_line(f"{page} is no page that is known (nearest: {nearest})", LONGEST_PRODUCT) + "\n"
     texts = (two_lines(pages.shown(row.incident)) for row in found)
     return "".join(fitting(texts, lambda text: len(text.encode()), LARGEST_ANSWER))
 
@@ -62,6 +62,6 @@ def _as_json(found: Sequence[ListedIncident], wanted: Query, pages: Pages) -> st
 
 def unknown(wanted: Query, pages: Pages) -> dict[str, object]:
     """Return `unknown` with the nearest names if nobody knows the page that is asked for, else nothing."""
-    if wanted.page is None or wanted.page_ids:
+    if (page := wanted.unknown_page) is None:
         return {}
-    return {"unknown": {"page": wanted.page, "nearest": pages.nearest(wanted.page)}}
+    return {"unknown": {"page": page, "nearest": pages.nearest(page)}}

@@ -39,9 +39,9 @@ def filters_of_request() -> dict[str, str]:
 def title_of(wanted: Query, pages: Pages) -> str:
     """Return the filters as a title; it ends with ` (page unknown; known: GitHub)` if the page is unknown."""
     title = one_line(", ".join(filters_of_request().values()), LONGEST_NAME)
-    if wanted.page is None or wanted.page_ids:
+    if (page := wanted.unknown_page) is None:
         return title
-    nearest = one_line(", ".join(pages.nearest(wanted.page)), LONGEST_NAME)
+    nearest = one_line(", ".join(pages.nearest(page)), LONGEST_NAME)
     return f"{title} (page unknown{'; known: ' if nearest else ''}{nearest})"
 
 
