@@ -159,8 +159,8 @@ class MemoryHistory:
                 self._rows.append(row)
         else:
             row = known[1]
-        now = (incident.is_component_update, incident.subject)
-        if known and known[0].is_component_update and (True, known[0].subject) != now:
+        subject = (incident.is_component_update, incident.subject)
+        if known and known[0].is_component_update and (True, known[0].subject) != subject:
             self._unlist(known[0], identity)  # its sender gave the id again, to an incident or to another component
         if update.is_component_update and known is None:
             incident = self._changed(incident, identity)

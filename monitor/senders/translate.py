@@ -84,6 +84,10 @@ def component_update(payload: JSONObject, words: Mapping[str, str]) -> JSONObjec
     at = instant(change.get("created_at")) or instant(component.get("updated_at"))
     # JSON keeps the texts apart. The sender's own id may be a number that an incident has, too.
     content = [component_id, at and at.isoformat(), new_status, *filter(None, [change.get("id")])]
-    made = {"id": hashed(json.dumps(content)), "new_status": new_status, "old_status": old_status}
-    made |= {"component_id": component_id}
-    return {name: payload.get(name) for name in ("page", "meta", "component")} | {"component_update": change | made}
+    change = change | {
+        "id": hashed(json.dumps(content)),
+        "component_id": component_id,
+        "new_status": new_status,
+        "old_status": old_status,
+    }
+    return {name: payload.get(name) for name in ("page", "meta", "component")} | {"component_update": change}

@@ -141,12 +141,14 @@ def _component(position: int, page: Page, state: str) -> Row:
 def _row(incident: Incident, component: Row | None) -> Row:
     """Return an incident or a maintenance, whose page is this component."""
     incident_id = str(answer.stable_id(incident.page_id, incident.id))
-    statuses = MAINTENANCE_STATUSES if is_maintenance(incident) else INCIDENT_STATUSES
-    other = statuses[0] if not is_maintenance(incident) else "in_progress" if incident.is_open else "completed"
+    is_planned = is_maintenance(incident)
+    statuses = MAINTENANCE_STATUSES if is_planned else INCIDENT_STATUSES
+    under_way = "in_progress" if is_planned else "investigating"
+    other = "completed" if is_planned and not incident.is_open else under_way
     status = incident.status if incident.status in statuses else other
     entries = incident.incident_updates[:MOST_ENTRIES]
     begins_at, ends_at = answer.window_of(incident)
-    planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_maintenance(incident) else {}
+    planned = {"scheduled_for": iso(begins_at), "scheduled_until": iso(ends_at)} if is_planned else {}
     return planned | {
         "id": incident_id,
         "name": answer.name_of(incident),
